@@ -1,0 +1,71 @@
+"""Those who wait for runs to end: told once, when the run has ended or is held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from understudy.errors import Bug, UnknownName
+from understudy_runtime.actors.cell import Cell, ReplyTo
+from understudy_runtime.core.messages import Decision, Describe, Description, Refused, Reply
+from understudy_runtime.core.records import Held
+
+Watcher = Callable[[Description | BaseException], None]
+
+
+class Deliver(Protocol):
+    def deliver(self, key: str, message: Describe, reply: ReplyTo | None = None) -> None: ...
+
+
+class Watchers:
+    def __init__(self, engine: Deliver) -> None:
+        self._engine = engine
+        self._watching: dict[str, dict[int, Watcher]] = {}
+        self._count = 0
+
+    def watch(self, key: str, watcher: Watcher) -> Callable[[], object]:
+        """Tell `watcher` at once if the run has ended already; the result takes the watch back."""
+        self._count += 1
+        number = self._count
+        self._watching.setdefault(key, {})[number] = watcher
+        self._engine.deliver(key, Describe(), lambda reply: self._described(key, number, reply))
+        return lambda: self._forget(key, number)
+
+    def look(self, cell: Cell, decision: Decision) -> None:
+        """The decision is released: does it end what anybody waits for?"""
+        if (
+            cell.key in self._watching
+            and (decision.closed or any(type(record) is Held for record in decision.append))
+            and isinstance(reply := cell.machine.decide(cell.state, Describe(), cell.at).reply, Description)
+        ):
+            for watcher in self._watching.pop(cell.key).values():
+                watcher(reply)
+
+    def turn_away(self, error: BaseException) -> None:
+        watching, self._watching = self._watching, {}
+        for watchers in watching.values():
+            for watcher in watchers.values():
+                watcher(error)
+
+    def _described(self, key: str, number: int, reply: Reply | BaseException) -> None:
+        if isinstance(reply, Description) and reply.status == "running":
+            return
+        watcher = self._forget(key, number)
+        if watcher is None:
+            return
+        match reply:
+            case Description() | BaseException():
+                watcher(reply)
+            case Refused(message=message):
+                watcher(UnknownName(message))
+            case _:
+                watcher(Bug(f"{key} answered Describe with {reply!r}"))
+
+    def _forget(self, key: str, number: int) -> Watcher | None:
+        watchers = self._watching.get(key)
+        if watchers is None:
+            return None
+        watcher = watchers.pop(number, None)
+        if not watchers:
+            del self._watching[key]
+        return watcher

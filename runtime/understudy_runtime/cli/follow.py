@@ -1,0 +1,93 @@
+"""A run in an embedded node, followed to its end.
+
+The first Ctrl-C (or a SIGTERM) closes the node in good order: what was durable stays, attempts under way are
+given up and will be repeated, and the command to go on with is printed. The second one leaves at once, which costs
+no more than a crash: nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+
+import msgspec
+
+import understudy
+from understudy import Client
+from understudy.door import Outcome
+from understudy.target import WorkflowTarget
+from understudy_runtime.cli.begin import Begin
+from understudy_runtime.cli.output import INTERRUPTED, note
+from understudy_runtime.cli.place import Place
+from understudy_runtime.cli.progress import progress
+
+
+class Interrupted(Exception):
+    """A person wanted to leave before the run had ended; how to go on has been printed."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+
+class Following(msgspec.Struct, frozen=True):
+    """What to follow: `spec` is the target as it was typed, `options` what the command to go on with must repeat."""
+
+    target: WorkflowTarget
+    spec: str
+    place: Place
+    options: tuple[str, ...] = ()
+
+    def how_to_go_on(self, run_id: str) -> str:
+        if self.place.file is None:
+            return f"interrupted; run {run_id} was kept in memory only and is gone"
+        command = ["understudy", "run", self.spec, "--id", run_id, *self.options]
+        return f"interrupted; run {run_id} goes on with:\n  {shlex.join(command)}"
+
+
+def follow(following: Following, begin: Begin) -> Outcome:
+    """How the run that `begin` names ended. Interrupted if somebody did not want to wait for it."""
+    # Not asyncio.run: it would wait for threads that user code has left behind.
+    return asyncio.new_event_loop().run_until_complete(_follow(following, begin))
+
+
+async def _follow(following: Following, begin: Begin) -> Outcome:
+    leaving = _leave_on_signals()
+    place = following.place
+    async with understudy.embedded(following.target.app, place.store, namespace=place.namespace) as client:
+        run_id = await begin(client)
+        end = asyncio.ensure_future(client.door.wait(run_id))
+        await _watch(client, run_id, following.target.workflow.name, end, leaving)
+        if end.done():
+            return await end
+        end.cancel()
+        note(following.how_to_go_on(run_id))
+        raise Interrupted(run_id)
+
+
+async def _watch(
+    client: Client, run_id: str, title: str, end: asyncio.Future[Outcome], leaving: asyncio.Future[None]
+) -> None:
+    """Show how the run gets on until it has ended or somebody wants to leave."""
+    with progress(title) as shown:
+        while not (end.done() or leaving.done()):
+            shown.show(await client.door.describe(run_id))
+            await asyncio.wait([end, leaving], timeout=shown.interval_s, return_when=asyncio.FIRST_COMPLETED)
+        shown.show(await client.door.describe(run_id))
+
+
+def _leave_on_signals() -> asyncio.Future[None]:
+    """Done at the first signal; the second one ends the process."""
+    loop = asyncio.get_running_loop()
+    leaving: asyncio.Future[None] = loop.create_future()
+
+    def leave() -> None:
+        if leaving.done():
+            os._exit(INTERRUPTED)
+        leaving.set_result(None)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, leave)
+    return leaving

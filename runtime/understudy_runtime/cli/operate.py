@@ -1,0 +1,88 @@
+"""`understudy runs retry | release | cancel | terminate`: each opens a node and follows the run to its end.
+
+The workflow's code is needed: `--target`, or where it was last run from. A dry run needs neither code nor node: what
+may be reused is read from the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from understudy.errors import BadRequest
+from understudy.target import WorkflowTarget, load_app
+from understudy_runtime.cli import begin
+from understudy_runtime.cli.arguments import arguments
+from understudy_runtime.cli.begin import Begin
+from understudy_runtime.cli.finish import follow_to_the_end
+from understudy_runtime.cli.follow import Following
+from understudy_runtime.cli.output import note, results_only
+from understudy_runtime.cli.place import Place
+from understudy_runtime.cli.plan import plan
+from understudy_runtime.cli.refusals import refusals
+from understudy_runtime.cli.render import pretty
+from understudy_runtime.cli.stored import OPEN, Stored, reading, unknown
+from understudy_runtime.core.run import CLOSED
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """What all of these commands are told. `options` are those that the command to go on with must repeat."""
+
+    run_id: str
+    spec: str | None
+    place: Place
+    as_json: bool
+    options: tuple[str, ...]
+
+
+def retry_run(operation: Operation, input: str | None, redo: Sequence[str], keep: Sequence[str], dry_run: bool) -> None:
+    with results_only() as output, refusals():
+        with reading(operation.place) as stored:
+            workflow = _workflow_of(stored, operation.run_id, CLOSED)
+            planned = plan(stored.history(operation.run_id), redo, keep)
+        if dry_run:
+            shown = {"id": operation.run_id, **msgspec.to_builtins(planned)}
+            output.result(pretty(shown) if operation.as_json else str(planned))
+            return
+        following = _following(operation, workflow)
+        given = None if input is None else arguments(following.target.workflow, input)
+        note(str(planned))
+        follow_to_the_end(following, begin.retry(operation.run_id, given, redo, keep), output, operation.as_json)
+
+
+def release_run(operation: Operation) -> None:
+    _move(operation, {"held"}, begin.resume(operation.run_id))
+
+
+def cancel_run(operation: Operation, reason: str) -> None:
+    _move(operation, OPEN, begin.cancel(operation.run_id, reason))
+
+
+def terminate_run(operation: Operation, reason: str) -> None:
+    _move(operation, OPEN, begin.terminate(operation.run_id, reason))
+
+
+def _move(operation: Operation, statuses: frozenset[str] | set[str], how: Begin) -> None:
+    with results_only() as output, refusals():
+        with reading(operation.place) as stored:
+            workflow = _workflow_of(stored, operation.run_id, statuses)
+        follow_to_the_end(_following(operation, workflow), how, output, operation.as_json)
+
+
+def _workflow_of(stored: Stored, run_id: str, statuses: frozenset[str] | set[str]) -> str:
+    """The name of the run's workflow; BadRequest if the run does not stand as it must."""
+    row = stored.row(run_id)
+    if row is None:
+        raise unknown(run_id)
+    if row.status not in statuses:
+        raise BadRequest(f"run {run_id} is {row.status}; it would have to be {' or '.join(sorted(statuses))}")
+    return row.definition
+
+
+def _following(operation: Operation, workflow: str) -> Following:
+    spec = operation.spec or operation.place.target_of(workflow)
+    app = load_app(spec)
+    if workflow not in app.workflows:
+        raise BadRequest(f"run {operation.run_id} is of workflow {workflow}, which is not in {spec}")
+    return Following(WorkflowTarget(app, app.workflows[workflow]), spec, operation.place, operation.options)

@@ -1,0 +1,170 @@
+"""What people and programs are shown of runs: tables and lines for the one, JSON for the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+import msgspec
+from msgspec import Raw
+
+from understudy.door import Outcome, RunStatus
+from understudy_runtime.cli.output import CANCELLED_OR_HELD, FAILED, SUCCEEDED
+from understudy_runtime.core.keys import id_of
+from understudy_runtime.core.messages import Description
+from understudy_runtime.core.ports import ActorRow
+from understudy_runtime.core.records import NULL, AnyRecord, Turn
+
+MAX_VALUE_CHARS: Final = 80
+"""Of one value in a line of a history; `--json` shows all of it."""
+
+EXIT_CODES: Final = {
+    "succeeded": SUCCEEDED,
+    "failed": FAILED,
+    "timed_out": FAILED,
+    "cancelled": CANCELLED_OR_HELD,
+    "terminated": CANCELLED_OR_HELD,
+    "held": CANCELLED_OR_HELD,
+}
+
+_CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def pretty(value: Any) -> str:
+    """`value`, or JSON that is there already, indented."""
+    return msgspec.json.format(value if isinstance(value, Raw) else msgspec.json.encode(value), indent=2).decode(
+        "utf-8", "surrogateescape"
+    )
+
+
+def ended(outcome: Outcome) -> dict[str, Any]:
+    """How a run stands, as one object: `{id, status, result | error}`."""
+    shown: dict[str, Any] = {"id": outcome.run_id, "status": outcome.status}
+    if outcome.status == "succeeded":
+        return shown | {"result": NULL if outcome.result is None else outcome.result}
+    return shown | {"error": error_of(outcome)}
+
+
+def error_of(outcome: Outcome) -> dict[str, str]:
+    if outcome.status == "held":
+        return {"type": "RunHeld", "why": outcome.held_why, "message": outcome.reason}
+    failure = outcome.failure
+    if failure is None:
+        return {"type": outcome.status, "message": outcome.reason}
+    shown = {"type": failure.type, "message": failure.message}
+    return shown | {"traceback": failure.traceback} if failure.traceback else shown
+
+
+def complaint(outcome: Outcome) -> str:
+    """Why the run has no result, for people; the traceback comes first, because the end is what is read."""
+    error = error_of(outcome)
+    if outcome.status == "held":
+        line, what = f"run {outcome.run_id} is held ({outcome.held_why})", error["message"]
+    else:
+        line = f"run {outcome.run_id} {outcome.status.replace('_', ' ')}"
+        told = error["type"] if outcome.failure is not None else ""
+        what = ": ".join(part for part in (told, error["message"]) if part)
+    return "\n".join(
+        part for part in (error.get("traceback", "").rstrip(), f"{line}: {what}" if what else line) if part
+    )
+
+
+def outcome_of(description: Description) -> Outcome:
+    held = description.held
+    return Outcome(
+        id_of(description.key),
+        description.definition,
+        cast("RunStatus", description.status),
+        description.execution,
+        description.result,
+        description.failure,
+        "" if held is None else held.why,
+        "" if held is None else held.detail,
+    )
+
+
+def facts(description: Description) -> dict[str, Any]:
+    """All there is to know of a run without its history, for `--json`."""
+    return {
+        "id": id_of(description.key),
+        "workflow": description.definition,
+        "status": description.status,
+        "execution": description.execution,
+        "created_at": moment(description.created_at),
+        "closed_at": moment(description.closed_at),
+        "turns": description.turns,
+        "tasks": {
+            "scheduled": description.scheduled,
+            "running": description.running,
+            "waiting": description.waiting,
+            "succeeded": description.succeeded,
+            "failed": description.failed,
+            "reused": description.reused,
+        },
+        "warnings": description.warnings,
+        "input": description.input,
+        **({} if description.status == "running" else ended(outcome_of(description))),
+    }
+
+
+def lines(shown: Mapping[str, Any]) -> str:
+    """A mapping as `name  value` lines, longer values indented below their name."""
+    width = max(map(len, shown))
+    return "\n".join(f"{name.replace('_', ' '):<{width}}  {_inline(value)}" for name, value in shown.items())
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{inner} {name}" for name, inner in value.items())  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, Raw):
+        return pretty(value).replace("\n", "\n  ")
+    return "" if value is None else str(value)
+
+
+def row_facts(row: ActorRow) -> dict[str, Any]:
+    return {
+        "id": id_of(row.key),
+        "workflow": row.definition,
+        "status": row.status,
+        "execution": row.execution,
+        "created_at": moment(row.created_at),
+        "updated_at": moment(row.updated_at),
+        "closed_at": moment(row.closed_at),
+    }
+
+
+def moment(at: float | None) -> str | None:
+    """A time in ISO 8601, UTC, to the millisecond."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they need to be, so that lines can be cut and grepped."""
+    every = [names, *rows]
+    widths = [max(len(row[i]) for row in every) for i in range(len(names))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every
+    )
+
+
+def history_lines(turns: Sequence[Turn]) -> str:
+    return table(
+        ("TURN", "AT", "WHAT"),
+        [(str(turn.seq), moment(turn.at) or "", told(record)) for turn in turns for record in turn.records],
+    )
+
+
+def told(record: AnyRecord) -> str:
+    """One record in words: its name, then every field that says something."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(record)}
+    said = {name: getattr(record, name) for name in record.__struct_fields__}
+    parts = [f"{name}={_short(value)}" for name, value in said.items() if value != defaults[name] and value is not None]
+    return " ".join([_CAPITAL.sub(" ", type(record).__name__).lower(), *parts])
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode("utf-8", "replace")
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}..."

@@ -1,0 +1,96 @@
+"""What the store's file says of runs. It is read as it is, whether a node is writing it or none runs.
+
+The journal is authoritative: a run is described by applying its records, as a node does when it loads one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from understudy.errors import BadRequest, Bug, UnknownName
+from understudy_runtime.actors import journal
+from understudy_runtime.cli.place import Place
+from understudy_runtime.core.keys import RUN, run_key
+from understudy_runtime.core.messages import Describe, Description
+from understudy_runtime.core.ports import ActorRow, JournalRow
+from understudy_runtime.core.records import ExecutionStarted, Turn
+from understudy_runtime.core.run import RunMachine
+from understudy_runtime.storage.reading import Reader, open_reader
+
+OPEN: Final = frozenset({"running", "held"})
+ALL: Final = -1
+
+
+class Stored:
+    """The runs of one namespace, read-only."""
+
+    def __init__(self, reader: Reader, namespace: str) -> None:
+        self._reader = reader
+        self._namespace = namespace
+
+    def rows(self, status: str = "", workflow: str = "", limit: int = ALL) -> list[ActorRow]:
+        """Newest first."""
+        return self._reader.rows(namespace=self._namespace, kind=RUN, status=status, definition=workflow, limit=limit)
+
+    def row(self, run_id: str) -> ActorRow | None:
+        return self._reader.load([run_key(self._namespace, run_id)])[0].row
+
+    def newest_open(self, workflow: str, digest: str) -> ActorRow | None:
+        """The newest run of this workflow and input that has not ended."""
+        candidates = [row for status in OPEN for row in self.rows(status, workflow)]
+        newest_first = sorted(candidates, key=lambda row: row.created_at, reverse=True)
+        return next((row for row in newest_first if self.has_input(row, digest)), None)
+
+    def has_input(self, row: ActorRow, digest: str) -> bool:
+        """Whether the run was begun with that input, or goes on with it now (after a retry or `continue_as_new`)."""
+        if row.digest == digest:
+            return True
+        if row.execution == 1:
+            return False
+        first = self._decoded(row.key, self._reader.turns(row.key, 0, 1))
+        begun = (record for turn in first for record in turn.records if isinstance(record, ExecutionStarted))
+        return any(record.digest == digest for record in begun)
+
+    def describe(self, run_id: str) -> Description:
+        """How the run stands. UnknownName if there is none."""
+        found = self._reader.load([run_key(self._namespace, run_id)])[0]
+        if found.row is None:
+            raise unknown(run_id)
+        machine = RunMachine()
+        state = machine.initial(found.key) if found.snapshot is None else machine.decode(found.snapshot)
+        for turn in self._decoded(found.key, found.turns):
+            for record in turn.records:
+                machine.apply(state, record, turn.at, turn.seq)
+        reply = machine.decide(state, Describe(), 0.0).reply
+        if not isinstance(reply, Description):
+            raise Bug(f"run {run_id} answered Describe with {reply!r}")
+        return reply
+
+    def history(self, run_id: str) -> list[Turn]:
+        """Every turn of the run, all executions. UnknownName if there is none."""
+        key = run_key(self._namespace, run_id)
+        rows = self._reader.turns(key)
+        if not rows:
+            raise unknown(run_id)
+        return self._decoded(key, rows)
+
+    def _decoded(self, key: str, rows: Sequence[JournalRow]) -> list[Turn]:
+        digests = {digest for row in rows for digest in journal.digests_of(row)}
+        blobs = self._reader.blobs(key, sorted(digests)) if digests else {}
+        return [journal.decode(row, blobs) for row in rows]
+
+
+@contextmanager
+def reading(place: Place) -> Generator[Stored, None, None]:
+    """The runs at that place. StoreError if there is no store."""
+    file = place.file
+    if file is None:
+        raise BadRequest("a store in memory ends with its process; there is nothing to read")
+    with open_reader(file) as reader:
+        yield Stored(reader, place.namespace)
+
+
+def unknown(run_id: str) -> UnknownName:
+    return UnknownName(f"there is no run {run_id!r} in this store; `understudy runs list` shows those there are")

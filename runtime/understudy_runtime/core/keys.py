@@ -1,0 +1,33 @@
+"""Actor keys: `namespace/kind/id`, the address of every actor.
+
+The kind of a run is `run`; that of a user-defined actor is `actor.` and the name of its class, so that
+no class can pass for a run. Only the id may contain slashes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+RUN: Final = "run"
+ACTOR_PREFIX: Final = "actor."
+MAX_ID_CHARS: Final = 512
+
+
+def run_key(namespace: str, run_id: str) -> str:
+    return f"{namespace}/{RUN}/{run_id}"
+
+
+def actor_key(namespace: str, actor: str, actor_id: str) -> str:
+    return f"{namespace}/{ACTOR_PREFIX}{actor}/{actor_id}"
+
+
+def kind_of(key: str) -> str:
+    return key.split("/", 2)[1]
+
+
+def id_of(key: str) -> str:
+    return key.split("/", 2)[2]
+
+
+def namespace_of(key: str) -> str:
+    return key.split("/", 1)[0]

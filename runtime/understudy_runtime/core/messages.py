@@ -1,0 +1,310 @@
+"""What a machine can be told, and what it wants done: the two sides of `decide`.
+
+`Decision` is the only way out of the core. Its fields say when each may be acted on; nothing in it may be
+acted on before the turn's records are durable, except `activate`, which is part of the turn itself.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from understudy.options import TaskOptions
+from understudy_runtime.core.records import NULL, AnyRecord, Failure, HeldWhy, MaybeRaw, Reusable, Sender
+
+RunStatus = Literal["running", "succeeded", "failed", "cancelled", "terminated", "timed_out", "held"]
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, tag_field="t", omit_defaults=True):
+    """The base of all messages."""
+
+
+# --- from clients, workflows and other actors
+
+
+class Start(Message, frozen=True):
+    workflow: str
+    input: Raw
+    digest: str = ""
+    build: str = ""
+    if_exists: Literal["return", "error"] = "return"
+    deadline_s: float | None = None
+    parent: Sender | None = None
+    idempotency_key: str = ""
+
+
+class Deliver(Message, frozen=True):
+    """Tell (`ask=False`) or ask a handler."""
+
+    handler: str
+    args: Raw
+    ask: bool = False
+    sender: Sender | None = None
+    idempotency_key: str = ""
+
+
+class Answer(Message, frozen=True):
+    """The end of a child run or the reply of an asked actor, to the call that awaits it."""
+
+    execution: int
+    call: int
+    result: MaybeRaw = None
+    failure: Failure | None = None
+
+
+class Cancel(Message, frozen=True):
+    reason: str = ""
+    idempotency_key: str = ""
+
+
+class Terminate(Message, frozen=True):
+    reason: str = ""
+    idempotency_key: str = ""
+
+
+class RetryRun(Message, frozen=True):
+    """Start the next execution; `input` None keeps the old one. `reuse` was read from the journal."""
+
+    input: MaybeRaw = None
+    digest: str = ""
+    reuse: tuple[Reusable, ...] = ()
+    idempotency_key: str = ""
+
+
+class Describe(Message, frozen=True):
+    """Answered with a `Description`; changes nothing."""
+
+
+# --- from the executor
+
+
+class Token(msgspec.Struct, frozen=True):
+    """The right to report on one dispatch of one attempt; a result with an older token is refused."""
+
+    key: str
+    execution: int
+    call: int
+    attempt: int
+    dispatch: int
+
+
+class AttemptEnded(Message, frozen=True):
+    """An attempt succeeded (`failure` None) or failed. A failure of kind `lost` costs no attempt, twice."""
+
+    token: Token
+    result: Raw = NULL
+    failure: Failure | None = None
+    worker: str = ""
+    node: str = ""
+    started_at: float = 0.0
+    ended_at: float = 0.0
+
+
+class AttemptProgressed(Message, frozen=True):
+    token: Token
+    progress: Raw
+
+
+# --- from the shell
+
+
+class TimerDue(Message, frozen=True):
+    """The time of the actor's earliest duty has come (or is thought to have)."""
+
+
+class Recovered(Message, frozen=True):
+    """The actor was loaded by a node that holds none of its attempts: dispatch them again."""
+
+
+class Hold(Message, frozen=True):
+    why: HeldWhy
+    detail: str
+
+
+class Release(Message, frozen=True):
+    """Whatever held the actor is thought to be gone."""
+
+
+class Activated(Message, frozen=True):
+    """What the program asked for when it was activated, fed back within the same turn.
+
+    `held` is set when the program could not be run to its end; then there are no commands.
+    """
+
+    commands: list[AnyRecord]
+    held: Hold | None = None
+    round: int = 1
+    """How many activations this turn has had, so that a machine can leave the rest to the next turn."""
+
+
+# --- the way out
+
+
+class Dispatch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Start this attempt."""
+
+    token: Token
+    task: str
+    args: Raw
+    options: TaskOptions
+    idempotency_key: str
+    progress: MaybeRaw = None
+
+
+class Send(msgspec.Struct, frozen=True):
+    """A durable message: inserted in the receiver's inbox by the turn's own commit."""
+
+    to: str
+    message: AnyMessage
+
+
+class Settled(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to an ask that was accepted in an earlier turn, or in this one."""
+
+    delivery: int
+    result: MaybeRaw = None
+    failure: Failure | None = None
+
+
+class Later(msgspec.Struct, frozen=True):
+    """The reply will come as the `Settled` of this delivery."""
+
+    delivery: int
+
+
+class Started(msgspec.Struct, frozen=True):
+    """Reply to `Start` and `RetryRun`."""
+
+    execution: int
+    existed: bool = False
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """Reply to a told message and to cancel and terminate."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Reply to what cannot be done. `error` names the class in `understudy.errors`."""
+
+    error: Literal["BadRequest", "UnknownName", "AlreadyExists", "Overloaded"]
+    message: str
+
+
+class Description(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an actor stands; for a run, `definition` is its workflow. Times in seconds since 1970."""
+
+    key: str
+    definition: str
+    status: str
+    execution: int = 1
+    turns: int = 0
+    created_at: float = 0.0
+    closed_at: float | None = None
+    scheduled: int = 0
+    running: int = 0
+    waiting: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    reused: int = 0
+    warnings: int = 0
+    held: Hold | None = None
+    result: MaybeRaw = None
+    failure: Failure | None = None
+    input: MaybeRaw = None
+
+
+Reply = Later | Started | Accepted | Refused | Description | Settled
+
+
+class Decision(msgspec.Struct):
+    """What one turn comes to. Made durable together: `append` and `send`; released only after that: the rest."""
+
+    append: list[AnyRecord] = []
+    """Journalled in this order, and applied before anything else is decided."""
+    send: list[Send] = []
+    """Inserted into the receivers' inboxes by the same commit; they are woken after it."""
+    activate: bool = False
+    """Run the program on the inputs in `append` and feed `Activated` back, within this turn."""
+    execute: list[Dispatch] = []
+    """Attempts to start, after the commit."""
+    abandon: list[Token] = []
+    """Attempts to cancel, after the commit."""
+    timer: float | None = None
+    """A new duty at this time; the shell wakes the actor then at the latest."""
+    reply: Reply | None = None
+    """To whoever sent the message, after the commit."""
+    settled: list[Settled] = []
+    """To whoever waits for these deliveries, after the commit."""
+    closed: bool = False
+    """The run has ended: whoever waits for its end is told, after the commit."""
+
+
+AnyMessage = (
+    Start
+    | Deliver
+    | Answer
+    | Cancel
+    | Terminate
+    | RetryRun
+    | Describe
+    | AttemptEnded
+    | AttemptProgressed
+    | TimerDue
+    | Recovered
+    | Hold
+    | Release
+    | Activated
+)
+
+S = TypeVar("S")
+
+
+class Machine(Protocol[S]):
+    """A kind of actor. Pure: the same arguments always give the same decision.
+
+    `apply` owns the state and changes it in place; `decide` only looks at it. Recovery runs only `apply`.
+    """
+
+    def initial(self, key: str) -> S: ...
+    def decide(self, state: S, message: AnyMessage, now: float) -> Decision: ...
+    def apply(self, state: S, record: AnyRecord, at: float, seq: int) -> None: ...
+    def next_duty(self, state: S) -> float | None:
+        """When the actor next has something to do by itself; 0.0 is at once, None is never."""
+        ...
+
+    def facts(self, state: S) -> ActorFacts: ...
+
+    def replay_from(self, state: S) -> ReplayFrom | None:
+        """Where in the journal the program's history begins; None: there is none, a fresh program will do."""
+        ...
+
+    def value(self, state: S) -> Raw | None:
+        """The durable state a fresh program starts from, where it does not start from its inputs."""
+        ...
+
+    def encode(self, state: S) -> bytes: ...
+    def decode(self, data: bytes) -> S: ...
+
+
+class ReplayFrom(msgspec.Struct, frozen=True):
+    """The program begins at turn `seq`, with `execution` (of a run) or `delivery` (of a user-defined actor)."""
+
+    seq: int
+    execution: int = 0
+    delivery: int = 0
+
+
+class ActorFacts(msgspec.Struct, frozen=True):
+    """What the actor's row says of it, so that lists need not read journals.
+
+    `open` is whether it must be loaded when its shard is taken over (attempts in flight, work to go on with).
+    """
+
+    definition: str
+    status: str
+    execution: int
+    digest: str
+    open: bool
+    closed_at: float | None = None

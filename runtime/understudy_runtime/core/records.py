@@ -1,0 +1,359 @@
+"""What is made durable: one journal row per turn, holding the turn's records in order.
+
+A record is one of three things, and replay depends on telling them apart:
+
+* an INPUT resolves something inside user code: it is handed to the program in an activation;
+* a COMMAND is what the program asked for in answer; accepted, it is journalled as it stands, and on
+  replay the program must ask for it again;
+* a NOTE is bookkeeping of the machine: the program neither sees nor makes it.
+
+So a row reads `inputs, commands, inputs, commands, ...` with notes anywhere, and each stretch of inputs up to
+the next command is one activation. Values of user code are JSON already (`msgspec.Raw`) and stay so.
+Times are seconds since 1970, of the store's clock. Records are versioned by their tag: a changed meaning gets a
+new tag, and fields are only ever added with a default.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+from msgspec import Raw
+
+from understudy.options import TaskOptions
+
+NULL: Final = Raw(b"null")
+
+if TYPE_CHECKING:
+    MaybeRaw = Raw | None
+else:
+    # msgspec cannot decode `Raw | None` (it accepts only null). A field of plain Raw that defaults to None, in a Struct
+    # that omits defaults, does what the union says.
+    MaybeRaw = Raw
+
+HeldWhy = Literal["diverged", "stalled", "poisoned", "uncertain"]
+FailureKind = Literal["error", "timeout", "cancelled", "lost"]
+
+
+class Record(msgspec.Struct, frozen=True, tag=True, tag_field="t", omit_defaults=True):
+    """The base of all records."""
+
+
+class Input(Record, frozen=True):
+    """Resolves something inside user code."""
+
+
+class Command(Record, frozen=True):
+    """Asked for by user code."""
+
+
+class Note(Record, frozen=True):
+    """Bookkeeping of the machine."""
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How user code failed. `arguments` are the exception's, as a JSON array, where they could be encoded.
+
+    `final` says that no policy may try again, for example because the result could not be encoded.
+    """
+
+    type: str
+    message: str = ""
+    traceback: str = ""
+    arguments: MaybeRaw = None
+    kind: FailureKind = "error"
+    final: bool = False
+
+
+class Reusable(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A finished task of the previous execution. `digest` is empty where any arguments will do."""
+
+    task: str
+    digest: str
+    occurrence: int
+    version: str
+    result: Raw
+
+
+class Sender(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The actor and the call inside it that await an answer."""
+
+    key: str
+    execution: int
+    call: int
+
+
+# --- inputs
+
+
+class ExecutionStarted(Input, frozen=True):
+    """An execution of a run begins; `input` is a JSON object {"args": [...], "kwargs": {...}}."""
+
+    workflow: str
+    input: Raw
+    execution: int = 1
+    digest: str = ""
+    build: str = ""
+    cause: Literal["started", "retried", "continued"] = "started"
+    deadline_s: float | None = None
+    parent: Sender | None = None
+    reuse: tuple[Reusable, ...] = ()
+    idempotency_key: str = ""
+
+
+class TaskSucceeded(Input, frozen=True):
+    call: int
+    result: Raw
+    attempt: int = 1
+    node: str = ""
+    worker: str = ""
+    started_at: float = 0.0
+    ended_at: float = 0.0
+
+
+class TaskReused(Input, frozen=True):
+    """A finished task of the previous execution stands in for this call."""
+
+    call: int
+    result: Raw
+
+
+class TaskGaveUp(Input, frozen=True):
+    """The last attempt failed; `attempt` of 0 says that the deadline passed between attempts."""
+
+    call: int
+    failure: Failure
+    attempt: int = 1
+    node: str = ""
+    worker: str = ""
+    started_at: float = 0.0
+    ended_at: float = 0.0
+
+
+class CallAnswered(Input, frozen=True):
+    """A child run ended, or an asked actor answered: exactly one of the two is set."""
+
+    call: int
+    result: MaybeRaw = None
+    failure: Failure | None = None
+
+
+class Delivered(Input, frozen=True):
+    """A told or asked message reached the actor. `delivery` counts from 1 within the actor."""
+
+    delivery: int
+    handler: str
+    args: Raw
+    ask: bool = False
+    sender: Sender | None = None
+    idempotency_key: str = ""
+
+
+class Fired(Input, frozen=True):
+    """The program's timer came due."""
+
+
+class CancelRequested(Input, frozen=True):
+    reason: str = ""
+
+
+class Released(Input, frozen=True):
+    """A held actor goes on; everything that came in meanwhile is handed over with it, in order."""
+
+
+# --- commands
+
+
+class TaskScheduled(Command, frozen=True):
+    """`args` is a JSON object {"args": [...], "kwargs": {...}}; the first dispatch is implied."""
+
+    call: int
+    task: str
+    args: Raw
+    digest: str
+    options: TaskOptions = TaskOptions()
+
+
+class ChildScheduled(Command, frozen=True):
+    """A workflow called (`wait`) or started from a workflow, as the run `run_id`."""
+
+    call: int
+    workflow: str
+    run_id: str
+    input: Raw
+    digest: str
+    wait: bool = True
+
+
+class AskScheduled(Command, frozen=True):
+    """Another actor is asked (`ask`) or told."""
+
+    call: int
+    to: str
+    handler: str
+    args: Raw
+    ask: bool = True
+
+
+class CallCancelled(Command, frozen=True):
+    """User code no longer awaits the call."""
+
+    call: int
+
+
+class Replied(Command, frozen=True):
+    """The handler of `delivery` has ended: with a result unless `failure` is set."""
+
+    delivery: int
+    result: Raw = NULL
+    failure: Failure | None = None
+
+
+class TimerSet(Command, frozen=True):
+    """When the program next wants to be woken; None: not by time."""
+
+    at: float | None = None
+
+
+class Completed(Command, frozen=True):
+    result: Raw
+
+
+class Failed(Command, frozen=True):
+    failure: Failure
+
+
+class Cancelled(Command, frozen=True):
+    """The run was cancelled and its clean-up has ended."""
+
+
+class ContinuedAsNew(Command, frozen=True):
+    input: Raw
+    digest: str
+
+
+class Patched(Command, frozen=True):
+    """User code took the new side of `patched(id)`."""
+
+    id: str
+
+
+class Warned(Command, frozen=True):
+    """Something a person should know, such as an exception nobody retrieved."""
+
+    message: str
+
+
+class StateSet(Command, frozen=True):
+    """The new state of a user-defined actor, once no handler is in flight."""
+
+    state: Raw
+
+
+# --- notes
+
+
+class AttemptFailed(Note, frozen=True):
+    """An attempt failed and will be tried again at `retry_at`."""
+
+    call: int
+    attempt: int
+    failure: Failure
+    retry_at: float
+    node: str = ""
+    worker: str = ""
+    started_at: float = 0.0
+    ended_at: float = 0.0
+
+
+class AttemptDispatched(Note, frozen=True):
+    """A dispatch that the schedule record does not imply. `lost` counts toward the loss limit."""
+
+    call: int
+    attempt: int
+    dispatch: int
+    lost: bool = False
+
+
+class ProgressNoted(Note, frozen=True):
+    call: int
+    attempt: int
+    progress: Raw
+
+
+class LateResult(Note, frozen=True):
+    """A result nobody awaits any more."""
+
+    call: int
+    attempt: int
+
+
+class HandlerQueued(Note, frozen=True):
+    """A message waits until the actor's handler in flight has ended."""
+
+    delivery: int
+    handler: str
+    args: Raw
+    ask: bool = False
+    sender: Sender | None = None
+    idempotency_key: str = ""
+
+
+class Held(Note, frozen=True):
+    why: HeldWhy
+    detail: str
+
+
+class Ended(Note, frozen=True):
+    """The machine, not user code, ended the run: terminated, out of time, or out of turns."""
+
+    status: Literal["failed", "terminated", "timed_out"]
+    failure: Failure
+
+
+class Cautioned(Note, frozen=True):
+    """The machine warns of something, such as a journal that grows long."""
+
+    message: str
+
+
+AnyRecord = (
+    ExecutionStarted
+    | TaskSucceeded
+    | TaskReused
+    | TaskGaveUp
+    | CallAnswered
+    | Delivered
+    | Fired
+    | CancelRequested
+    | Released
+    | TaskScheduled
+    | ChildScheduled
+    | AskScheduled
+    | CallCancelled
+    | Replied
+    | TimerSet
+    | Completed
+    | Failed
+    | Cancelled
+    | ContinuedAsNew
+    | Patched
+    | Warned
+    | StateSet
+    | AttemptFailed
+    | AttemptDispatched
+    | ProgressNoted
+    | LateResult
+    | HandlerQueued
+    | Held
+    | Ended
+    | Cautioned
+)
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """One journal row, decoded: turn `seq` of its actor (from 1), at time `at`."""
+
+    seq: int
+    at: float
+    records: list[AnyRecord]

@@ -1,0 +1,186 @@
+"""What a run takes note of: one function a record. Recovery runs only this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Raw
+
+from understudy_runtime.core import calls as calling
+from understudy_runtime.core import deliveries as delivering
+from understudy_runtime.core.calls import Calls, TaskCall
+from understudy_runtime.core.deliveries import Remembered
+from understudy_runtime.core.messages import Hold
+from understudy_runtime.core.records import (
+    AnyRecord,
+    AskScheduled,
+    AttemptDispatched,
+    AttemptFailed,
+    CallAnswered,
+    CallCancelled,
+    Cancelled,
+    CancelRequested,
+    Cautioned,
+    ChildScheduled,
+    Completed,
+    ContinuedAsNew,
+    Delivered,
+    Ended,
+    ExecutionStarted,
+    Failed,
+    Failure,
+    Fired,
+    Held,
+    LateResult,
+    Patched,
+    ProgressNoted,
+    Released,
+    Replied,
+    TaskGaveUp,
+    TaskReused,
+    TaskScheduled,
+    TaskSucceeded,
+    TimerSet,
+    Warned,
+)
+from understudy_runtime.core.run.state import RunState
+
+Apply = Callable[[RunState, Any, float], None]
+
+
+def _apply_started(state: RunState, record: ExecutionStarted, at: float) -> None:
+    if record.execution == 1:
+        state.created_at = at
+        state.parent = record.parent
+    state.workflow, state.input, state.digest, state.build = record.workflow, record.input, record.digest, record.build
+    state.execution, state.status = record.execution, "running"
+    state.began_seq, state.turns = state.last_seq, 1
+    state.calls, state.timer, state.held = Calls(), None, None
+    state.result = state.failure = state.closed_at = None
+    state.cancel_requested = state.cancel_requested and record.cause == "continued"
+    state.reuse = {f"{r.task}:{r.digest}:{r.occurrence}": r for r in record.reuse}
+    state.occurrences = {}
+    if record.cause != "continued":
+        state.deadline = None if record.deadline_s is None else at + record.deadline_s
+    if record.idempotency_key:
+        delivering.remember(state.deliveries, record.idempotency_key, Remembered(at, execution=record.execution))
+
+
+def _apply_scheduled(state: RunState, record: TaskScheduled, at: float) -> None:
+    reuse = None
+    if state.reuse:
+        fresh: dict[str, int] = {}
+        reuse = state.reusable(record, fresh)
+        for name, count in fresh.items():
+            state.occurrences[name] = state.occurrences.get(name, 0) + count
+    calling.apply_scheduled(state.calls, record, at, reuse)
+
+
+def _apply_child(state: RunState, record: ChildScheduled, at: float) -> None:
+    calling.apply_child(state.calls, record)
+
+
+def _apply_ask(state: RunState, record: AskScheduled, at: float) -> None:
+    calling.apply_ask(state.calls, record)
+
+
+def _apply_outcome(state: RunState, record: TaskSucceeded | TaskReused | TaskGaveUp | CallAnswered, at: float) -> None:
+    if type(record) is TaskGaveUp and _is_optional(state, record.call):
+        state.warnings += 1
+    calling.apply_outcome(state.calls, record)
+
+
+def _is_optional(state: RunState, number: int) -> bool:
+    call = state.calls.open.get(number)
+    return type(call) is TaskCall and call.options.optional
+
+
+def _apply_call_note(state: RunState, record: AnyRecord, at: float) -> None:
+    calling.apply_note(state.calls, record)
+
+
+def _apply_call_cancelled(state: RunState, record: CallCancelled, at: float) -> None:
+    calling.apply_cancelled(state.calls, record.call)
+
+
+def _apply_delivered(state: RunState, record: Delivered, at: float) -> None:
+    delivering.apply_received(state.deliveries, record, at)
+
+
+def _apply_replied(state: RunState, record: Replied, at: float) -> None:
+    delivering.apply_replied(state.deliveries, record)
+
+
+def _apply_timer(state: RunState, record: TimerSet, at: float) -> None:
+    state.timer = record.at
+
+
+def _apply_fired(state: RunState, record: Fired, at: float) -> None:
+    state.timer = None
+
+
+def _apply_cancel(state: RunState, record: CancelRequested, at: float) -> None:
+    state.cancel_requested = True
+
+
+def _apply_held(state: RunState, record: Held, at: float) -> None:
+    state.status, state.held = "held", Hold(record.why, record.detail)
+
+
+def _apply_released(state: RunState, record: Released, at: float) -> None:
+    state.status, state.held = "running", None
+
+
+def _apply_warning(state: RunState, record: AnyRecord, at: float) -> None:
+    state.warnings += 1
+
+
+def _apply_nothing(state: RunState, record: AnyRecord, at: float) -> None:
+    """Kept in the journal for people and for replay."""
+
+
+def _closes(
+    status: str, outcome: Callable[[Any], tuple[Raw | None, Failure | None]]
+) -> Callable[[RunState, Any, float], None]:
+    def apply(state: RunState, record: Any, at: float) -> None:
+        state.status = getattr(record, "status", status)
+        state.closed_at, state.timer, state.held = at, None, None
+        state.result, state.failure = outcome(record)
+        state.calls.open.clear()
+        state.deliveries.open.clear()
+        state.reuse = {}
+
+    return apply
+
+
+APPLY: Final[dict[type, Apply]] = {
+    ExecutionStarted: _apply_started,
+    TaskScheduled: _apply_scheduled,
+    ChildScheduled: _apply_child,
+    AskScheduled: _apply_ask,
+    TaskSucceeded: _apply_outcome,
+    TaskReused: _apply_outcome,
+    TaskGaveUp: _apply_outcome,
+    CallAnswered: _apply_outcome,
+    CallCancelled: _apply_call_cancelled,
+    AttemptFailed: _apply_call_note,
+    AttemptDispatched: _apply_call_note,
+    ProgressNoted: _apply_call_note,
+    LateResult: _apply_call_note,
+    Delivered: _apply_delivered,
+    Replied: _apply_replied,
+    TimerSet: _apply_timer,
+    Fired: _apply_fired,
+    CancelRequested: _apply_cancel,
+    Held: _apply_held,
+    Released: _apply_released,
+    Warned: _apply_warning,
+    Cautioned: _apply_warning,
+    Completed: _closes("succeeded", lambda record: (record.result, None)),
+    Failed: _closes("failed", lambda record: (None, record.failure)),
+    Cancelled: _closes("cancelled", lambda record: (None, None)),
+    Ended: _closes("", lambda record: (None, record.failure)),
+    ContinuedAsNew: _apply_nothing,
+    Patched: _apply_nothing,
+}

@@ -1,0 +1,163 @@
+"""What a run does with each command of its user code: one function a command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from understudy_runtime.core import calls as calling
+from understudy_runtime.core import deliveries as delivering
+from understudy_runtime.core.keys import namespace_of, run_key
+from understudy_runtime.core.messages import Activated, Decision, Deliver, Send, Start
+from understudy_runtime.core.records import (
+    AskScheduled,
+    CallCancelled,
+    Cancelled,
+    ChildScheduled,
+    Completed,
+    ContinuedAsNew,
+    ExecutionStarted,
+    Failed,
+    Failure,
+    Held,
+    Replied,
+    Sender,
+    TaskReused,
+    TaskScheduled,
+    TimerSet,
+)
+from understudy_runtime.core.run.ending import close, let_go
+from understudy_runtime.core.run.state import RunState
+
+MAX_ROUNDS: Final = 64
+"""Activations in one turn; tasks that are reused beyond that wait for the next turn."""
+
+
+class Asking(msgspec.Struct):
+    """One activation's commands on their way into a decision. `fresh` counts the calls of this activation."""
+
+    state: RunState
+    decision: Decision
+    now: float
+    fresh: dict[str, int] = {}
+
+    def wake(self, at: float) -> None:
+        timer = self.decision.timer
+        self.decision.timer = at if timer is None else min(timer, at)
+
+
+def activated(state: RunState, message: Activated, now: float) -> Decision:
+    if message.held is not None:
+        return Decision(append=[Held(message.held.why, message.held.detail)])
+    decision = Decision(append=message.commands)
+    asking = Asking(state, decision, now)
+    for command in tuple(message.commands):
+        act = _COMMAND.get(type(command))
+        if act is not None:
+            act(asking, command)
+    if asking.fresh and decision.activate and message.round >= MAX_ROUNDS:
+        _leave_the_rest(asking)
+    return decision
+
+
+def _leave_the_rest(asking: Asking) -> None:
+    """Reused results beyond the bound are handed over by the next turn, which is due at once."""
+    decision = asking.decision
+    decision.append = [record for record in decision.append if type(record) is not TaskReused]
+    decision.activate = False
+    asking.wake(asking.now)
+
+
+def _task_scheduled(asking: Asking, command: TaskScheduled) -> None:
+    state, decision = asking.state, asking.decision
+    reused = state.reusable(command, asking.fresh) if state.reuse else None
+    if reused is not None:
+        decision.append.append(TaskReused(command.call, reused))
+        decision.activate = True
+        return
+    decision.execute.append(calling.first_dispatch(state.caller, command))
+    if command.options.deadline_s is not None:
+        asking.wake(asking.now + command.options.deadline_s)
+
+
+def _child_scheduled(asking: Asking, command: ChildScheduled) -> None:
+    state = asking.state
+    parent = Sender(state.key, state.execution, command.call) if command.wait else None
+    key = f"{state.key}:{state.execution}:{command.call}"
+    start = Start(command.workflow, command.input, command.digest, state.build, parent=parent, idempotency_key=key)
+    asking.decision.send.append(Send(run_key(namespace_of(state.key), command.run_id), start))
+
+
+def _ask_scheduled(asking: Asking, command: AskScheduled) -> None:
+    sender = Sender(asking.state.key, asking.state.execution, command.call)
+    asking.decision.send.append(Send(command.to, Deliver(command.handler, command.args, command.ask, sender)))
+
+
+def _call_cancelled(asking: Asking, command: CallCancelled) -> None:
+    decision, number = asking.decision, command.call
+    call = asking.state.calls.open.get(number)
+    if call is not None:
+        let_go(asking.state, decision, number, call)
+        return
+    # Asked for and given up within one activation: a task never starts, a child is cancelled by a second message.
+    decision.execute = [dispatch for dispatch in decision.execute if dispatch.token.call != number]
+    decision.append = [r for r in decision.append if not (type(r) is TaskReused and r.call == number)]
+    for record in decision.append:
+        if type(record) is ChildScheduled and record.call == number and record.wait:
+            let_go(asking.state, decision, number, calling.ChildCall(record.run_id))
+
+
+def _replied(asking: Asking, command: Replied) -> None:
+    result = None if command.failure is not None else command.result
+    delivering.settle(asking.state.deliveries, asking.decision, command.delivery, result, command.failure)
+
+
+def _timer_set(asking: Asking, command: TimerSet) -> None:
+    if command.at is not None:
+        asking.wake(command.at)
+
+
+def _completed(asking: Asking, command: Completed) -> None:
+    close(asking.state, asking.decision, command.result, None)
+
+
+def _failed(asking: Asking, command: Failed) -> None:
+    close(asking.state, asking.decision, None, command.failure)
+
+
+def _cancelled(asking: Asking, command: Cancelled) -> None:
+    failure = Failure("RunCancelled", "the run was cancelled", kind="cancelled", final=True)
+    close(asking.state, asking.decision, None, failure)
+
+
+def _continued(asking: Asking, command: ContinuedAsNew) -> None:
+    state, decision = asking.state, asking.decision
+    for number, call in state.calls.open.items():
+        let_go(state, decision, number, call)
+    decision.append.append(
+        ExecutionStarted(
+            state.workflow,
+            command.input,
+            execution=state.execution + 1,
+            digest=command.digest,
+            build=state.build,
+            cause="continued",
+        )
+    )
+    decision.activate = True
+
+
+_COMMAND: Final[dict[type, Callable[[Asking, Any], None]]] = {
+    TaskScheduled: _task_scheduled,
+    ChildScheduled: _child_scheduled,
+    AskScheduled: _ask_scheduled,
+    CallCancelled: _call_cancelled,
+    Replied: _replied,
+    TimerSet: _timer_set,
+    Completed: _completed,
+    Failed: _failed,
+    Cancelled: _cancelled,
+    ContinuedAsNew: _continued,
+}

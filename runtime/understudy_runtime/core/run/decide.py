@@ -1,0 +1,246 @@
+"""What a run does with each message: one function a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from understudy_runtime.core import calls as calling
+from understudy_runtime.core import deliveries as delivering
+from understudy_runtime.core.messages import (
+    Accepted,
+    Activated,
+    Answer,
+    AttemptEnded,
+    AttemptProgressed,
+    Cancel,
+    Decision,
+    Deliver,
+    Describe,
+    Description,
+    Hold,
+    Recovered,
+    Refused,
+    Release,
+    RetryRun,
+    Start,
+    Started,
+    Terminate,
+    TimerDue,
+)
+from understudy_runtime.core.records import (
+    CallAnswered,
+    CancelRequested,
+    Cautioned,
+    Delivered,
+    Ended,
+    ExecutionStarted,
+    Failure,
+    Fired,
+    Held,
+    Released,
+)
+from understudy_runtime.core.run.commands import activated
+from understudy_runtime.core.run.ending import end
+from understudy_runtime.core.run.state import CLOSED, RunState
+
+TURNS_WARNING: Final = 10_000
+MAX_TURNS: Final = 50_000
+"""Replay grows with the turns of an execution, so a run that goes on for ever must `continue_as_new`."""
+
+
+def _start(state: RunState, message: Start, now: float) -> Decision:
+    if not state.status:
+        started = ExecutionStarted(
+            message.workflow,
+            message.input,
+            digest=message.digest,
+            build=message.build,
+            deadline_s=message.deadline_s,
+            parent=message.parent,
+            idempotency_key=message.idempotency_key,
+        )
+        timer = None if message.deadline_s is None else now + message.deadline_s
+        return Decision(append=[started], activate=True, timer=timer, reply=Started(1))
+    repeated = bool(message.idempotency_key) and message.idempotency_key in state.deliveries.remembered
+    if repeated or message.if_exists == "return":
+        return _join(state, message)
+    return _refuse_start(message, Refused("AlreadyExists", f"run {state.key} exists already and is {state.status}"))
+
+
+def _join(state: RunState, message: Start) -> Decision:
+    if message.parent is None or message.parent == state.parent:
+        return Decision(reply=Started(state.execution, existed=True))
+    return _refuse_start(
+        message, Refused("AlreadyExists", f"run {state.key} exists already; a child run needs an id of its own")
+    )
+
+
+def _refuse_start(message: Start, refused: Refused) -> Decision:
+    if message.parent is None:
+        return Decision(reply=refused)
+    return Decision(
+        send=[delivering.answer_to(message.parent, None, Failure(refused.error, refused.message, final=True))]
+    )
+
+
+def _retry(state: RunState, message: RetryRun, now: float) -> Decision:
+    if message.idempotency_key and message.idempotency_key in state.deliveries.remembered:
+        return Decision(reply=Started(state.execution, existed=True))
+    if not state.status:
+        return Decision(reply=_unknown(state))
+    if state.status not in CLOSED:
+        return Decision(
+            reply=Refused("BadRequest", f"run {state.key} is {state.status}; only an ended run can be retried")
+        )
+    started = ExecutionStarted(
+        state.workflow,
+        state.input if message.input is None else message.input,
+        execution=state.execution + 1,
+        digest=message.digest or state.digest,
+        build=state.build,
+        cause="retried",
+        reuse=message.reuse,
+        idempotency_key=message.idempotency_key,
+    )
+    return Decision(append=[started], activate=True, reply=Started(started.execution))
+
+
+def _cancel(state: RunState, message: Cancel, now: float) -> Decision:
+    if not state.status:
+        return Decision(reply=_unknown(state))
+    if state.status in CLOSED or state.cancel_requested:
+        return Decision(reply=Accepted())
+    return Decision(append=[CancelRequested(message.reason)], activate=True, reply=Accepted())
+
+
+def _terminate(state: RunState, message: Terminate, now: float) -> Decision:
+    if not state.status:
+        return Decision(reply=_unknown(state))
+    if state.status in CLOSED:
+        return Decision(reply=Accepted())
+    return end(
+        state, Ended("terminated", Failure("Terminated", message.reason, final=True)), Decision(reply=Accepted())
+    )
+
+
+def mind_the_length(state: RunState, decision: Decision) -> None:
+    if state.turns >= MAX_TURNS:
+        failure = Failure(
+            "TooManyTurns", f"the run has had {MAX_TURNS} turns; end long loops with continue_as_new()", final=True
+        )
+        end(state, Ended("failed", failure), decision)
+    elif state.turns == TURNS_WARNING:
+        decision.append.append(
+            Cautioned(f"the run has had {TURNS_WARNING} turns of at most {MAX_TURNS}; think of continue_as_new()")
+        )
+
+
+def _unknown(state: RunState) -> Refused:
+    return Refused("UnknownName", f"there is no run {state.key}")
+
+
+def _deliver(state: RunState, message: Deliver, now: float) -> Decision:
+    if not state.status:
+        return delivering.refuse(message, _unknown(state))
+    if (again := delivering.repeated(state.deliveries, message)) is not None:
+        return again
+    if state.status in CLOSED:
+        return delivering.refuse(message, Refused("BadRequest", f"run {state.key} has ended ({state.status})"))
+    if (refused := delivering.refusal(state.deliveries)) is not None:
+        return delivering.refuse(message, refused)
+    delivered = Delivered(
+        state.deliveries.next, message.handler, message.args, message.ask, message.sender, message.idempotency_key
+    )
+    return Decision(append=[delivered], activate=True, reply=delivering.reply_to(state.deliveries, message))
+
+
+def _answer(state: RunState, message: Answer, now: float) -> Decision:
+    if message.execution != state.execution or message.call not in state.calls.open:
+        return Decision()
+    return Decision(append=[CallAnswered(message.call, message.result, message.failure)], activate=True)
+
+
+def _attempt_ended(state: RunState, message: AttemptEnded, now: float) -> Decision:
+    return calling.attempt_ended(state.caller, state.calls, message, now)
+
+
+def _attempt_progressed(state: RunState, message: AttemptProgressed, now: float) -> Decision:
+    return calling.attempt_progressed(state.caller, state.calls, message)
+
+
+def _timer_due(state: RunState, message: TimerDue, now: float) -> Decision:
+    if state.status in CLOSED or not state.status:
+        return Decision()
+    if state.deadline is not None and state.deadline <= now:
+        return end(
+            state, Ended("timed_out", Failure("RunTimedOut", "the run's deadline passed", kind="timeout")), Decision()
+        )
+    decision = calling.tasks_due(state.caller, state.calls, now)
+    if state.timer is not None and state.timer <= now and state.held is None:
+        decision.append.append(Fired())
+        decision.activate = True
+    return decision
+
+
+def _recovered(state: RunState, message: Recovered, now: float) -> Decision:
+    return Decision() if state.status in CLOSED else calling.recovered(state.caller, state.calls)
+
+
+def _hold(state: RunState, message: Hold, now: float) -> Decision:
+    if state.status in CLOSED or state.held is not None:
+        return Decision()
+    return Decision(append=[Held(message.why, message.detail)])
+
+
+def _release(state: RunState, message: Release, now: float) -> Decision:
+    if state.held is None:
+        return Decision(reply=Accepted())
+    return Decision(append=[Released()], activate=True, reply=Accepted())
+
+
+def _describe(state: RunState, message: Describe, now: float) -> Decision:
+    if not state.status:
+        return Decision(reply=_unknown(state))
+    tasks = [call for _, call in state.calls.tasks()]
+    running = sum(call.out for call in tasks)
+    return Decision(
+        reply=Description(
+            state.key,
+            state.workflow,
+            state.status,
+            state.execution,
+            state.turns,
+            state.created_at,
+            state.closed_at,
+            state.calls.scheduled,
+            running,
+            len(tasks) - running,
+            state.calls.succeeded,
+            state.calls.failed,
+            state.calls.reused,
+            state.warnings,
+            state.held,
+            state.result,
+            state.failure,
+            state.input,
+        )
+    )
+
+
+DECIDE: Final[dict[type, Callable[[RunState, Any, float], Decision]]] = {
+    Start: _start,
+    RetryRun: _retry,
+    Cancel: _cancel,
+    Terminate: _terminate,
+    Deliver: _deliver,
+    Answer: _answer,
+    AttemptEnded: _attempt_ended,
+    AttemptProgressed: _attempt_progressed,
+    TimerDue: _timer_due,
+    Recovered: _recovered,
+    Hold: _hold,
+    Release: _release,
+    Describe: _describe,
+    Activated: activated,
+}

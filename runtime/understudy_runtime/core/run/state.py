@@ -1,0 +1,63 @@
+"""What the machine knows of a run, and which of its finished tasks a retried execution may reuse."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from understudy_runtime.core.calls import Caller, Calls
+from understudy_runtime.core.deliveries import Deliveries
+from understudy_runtime.core.messages import Hold
+from understudy_runtime.core.records import NULL, Failure, MaybeRaw, Reusable, Sender, TaskScheduled
+
+CLOSED: Final = frozenset({"succeeded", "failed", "cancelled", "terminated", "timed_out"})
+
+
+class RunState(msgspec.Struct, omit_defaults=True):
+    """What the machine knows of a run; `status` is empty while there is none. Times in seconds since 1970."""
+
+    key: str
+    status: str = ""
+    workflow: str = ""
+    execution: int = 0
+    input: Raw = NULL
+    digest: str = ""
+    build: str = ""
+    parent: Sender | None = None
+    created_at: float = 0.0
+    deadline: float | None = None
+    closed_at: float | None = None
+    began_seq: int = 0
+    turns: int = 0
+    last_seq: int = 0
+    calls: Calls = msgspec.field(default_factory=Calls)
+    deliveries: Deliveries = msgspec.field(default_factory=Deliveries)
+    timer: float | None = None
+    cancel_requested: bool = False
+    reuse: dict[str, Reusable] = {}
+    occurrences: dict[str, int] = {}
+    warnings: int = 0
+    held: Hold | None = None
+    result: MaybeRaw = None
+    failure: Failure | None = None
+
+    @property
+    def caller(self) -> Caller:
+        return Caller(self.key, self.execution)
+
+    def reusable(self, command: TaskScheduled, fresh: dict[str, int]) -> Raw | None:
+        """The result of the previous execution that stands in for this call, if any.
+
+        A call is matched by task, argument digest and occurrence; an entry without a digest matches by task and
+        occurrence alone. `fresh` counts the occurrences that are not applied yet, this one included.
+        """
+        result = None
+        for digest in (command.digest, ""):
+            name = f"{command.task}:{digest}"
+            fresh[name] = fresh.get(name, 0) + 1
+            found = self.reuse.get(f"{name}:{self.occurrences.get(name, 0) + fresh[name]}")
+            if result is None and found is not None and (not digest or found.version == command.options.version):
+                result = found.result
+        return result

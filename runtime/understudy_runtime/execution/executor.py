@@ -1,0 +1,193 @@
+"""The executor of one node: sends each attempt to where its kind of task runs, and reports its end once.
+
+All state here belongs to the engine's loop. Runners announce attempts about which there is something new; this
+module looks at the attempt, not at the announcement, so announcing twice is harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+from understudy.definitions import TaskDefinition, TaskKind
+
+from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Dispatch, Token
+from understudy_runtime.core.ports import Clock, Report
+from understudy_runtime.core.records import Failure
+from understudy_runtime.execution.attempt import Attempt, Runner
+from understudy_runtime.execution.handover import Handover
+from understudy_runtime.execution.processes import Processes
+from understudy_runtime.execution.threads import Threads
+from understudy_runtime.execution.work_loop import Blocked, WorkLoop
+
+PROGRESS_EVERY_S: Final = 1.0
+"""An attempt's progress is reported at most this often, because every report is made durable."""
+
+_CANCELLED: Final = Failure("CancelledError", "the attempt was cancelled", kind="cancelled")
+_INTERRUPTED: Final = Failure("CancelledError", "the node is stopping", kind="cancelled")
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How many attempts of each kind run at once on this node; more wait their turn."""
+
+    coroutines: int = 1_000
+    threads: int = 32
+    processes: int = os.cpu_count() or 1
+
+
+class LocalExecutor:
+    """The `Executor` port on this machine. Used on the engine's loop only; `open` comes first."""
+
+    def __init__(
+        self, tasks: Mapping[str, TaskDefinition], clock: Clock, *, node: str = "", limits: Limits | None = None
+    ) -> None:
+        self._tasks = tasks
+        self._clock = clock
+        self._node = node
+        self._limits = limits or Limits()
+        self._attempts: dict[Token, Attempt] = {}
+        self._closing = False
+        self._idle = asyncio.Event()
+
+    def open(self, report: Callable[[list[Report]], None]) -> None:
+        """Start the work loop. From now on `report` is called on this loop, in batches, and never from within a call."""
+        self._report = report
+        self._loop = asyncio.get_running_loop()
+        self._outbox: Handover[Attempt] = Handover(self._loop, self._collect)
+        self._work = WorkLoop(self._limits.coroutines)
+        self._runners: dict[TaskKind, Runner] = {
+            "async": self._work,
+            "thread": Threads(self._limits.threads),
+            "process": Processes(self._limits.processes),
+        }
+
+    def start(self, dispatches: Sequence[Dispatch]) -> None:
+        """Run these attempts as soon as there are slots. Nothing is started once the executor is closing."""
+        if self._closing:
+            return
+        batches: dict[Runner, list[Attempt]] = {}
+        for dispatch in dispatches:
+            definition = self._tasks.get(dispatch.task)
+            if definition is None:
+                self._refuse(dispatch)
+                continue
+            runner = self._runners[definition.kind]
+            attempt = Attempt(dispatch, definition, runner, self._clock, self._outbox.put)
+            self._attempts[dispatch.token] = attempt
+            batches.setdefault(runner, []).append(attempt)
+        for runner, attempts in batches.items():
+            runner.start(attempts)
+
+    def cancel(self, tokens: Sequence[Token]) -> None:
+        """Ask attempts to end. Tokens that are not here have been reported already.
+
+        An async task gets CancelledError, a process is killed; a thread cannot be interrupted, so its attempt is
+        reported when it ends, by itself or because its next `heartbeat()` raises.
+        """
+        for token in tokens:
+            attempt = self._attempts.get(token)
+            if attempt is not None and attempt.cause is None:
+                _end_early(attempt, _CANCELLED)
+
+    def blocked(self, threshold_s: float = 0.1) -> Blocked | None:
+        """What keeps the work loop from answering for longer than that; to be called regularly."""
+        return self._work.blocked(threshold_s)
+
+    async def close(self, grace_s: float) -> None:
+        """Start nothing more, cancel what runs, and wait for its clean-up for at most `grace_s`.
+
+        Attempts that this interrupts are not reported: the node's next incarnation dispatches them again.
+        """
+        self._closing = True
+        deadline = time.monotonic() + grace_s
+        for attempt in list(self._attempts.values()):
+            if attempt.cause is None:
+                _end_early(attempt, _INTERRUPTED)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                while self._attempts:
+                    self._idle.clear()
+                    await self._idle.wait()
+        left_s = max(0.0, deadline - time.monotonic())
+        await asyncio.gather(*(runner.close(left_s) for runner in self._runners.values()))
+        self._report = _ignore
+
+    # --- what comes back
+
+    def _collect(self, attempts: list[Attempt]) -> None:
+        reports: list[Report] = []
+        for attempt in attempts:
+            attempt.announced = False
+            if attempt.finished and attempt.placed and not attempt.left:
+                attempt.left = True
+                attempt.runner.left(attempt)
+            if attempt.reported:
+                continue
+            if attempt.finished or attempt.overdue:
+                self._end(attempt, reports)
+            else:
+                self._progress(attempt, reports)
+        for runner in self._runners.values():
+            runner.fill()
+        self._idle.set()
+        if reports:
+            self._report(reports)
+
+    def _end(self, attempt: Attempt, reports: list[Report]) -> None:
+        dispatch = attempt.dispatch
+        attempt.reported = True
+        del self._attempts[dispatch.token]
+        if attempt.throttle is not None:
+            attempt.throttle.cancel()
+        failure = attempt.failure if attempt.finished else attempt.cause
+        if failure is not None:
+            if attempt.cause is _INTERRUPTED:
+                return
+            self._flush(attempt, reports)
+        ended_at = attempt.ended_at if attempt.finished else self._clock.now()
+        reports.append(
+            AttemptEnded(dispatch.token, attempt.result, failure, "", self._node, attempt.started_at, ended_at)
+        )
+
+    def _progress(self, attempt: Attempt, reports: list[Report]) -> None:
+        """Report it now if the last report is long enough ago, else when it will be."""
+        if attempt.throttle is None:
+            self._flush(attempt, reports)
+            attempt.throttle = self._loop.call_later(PROGRESS_EVERY_S, self._unthrottle, attempt)
+
+    def _flush(self, attempt: Attempt, reports: list[Report]) -> None:
+        progress = attempt.progress
+        if progress is not None and progress is not attempt.reported_progress:
+            attempt.reported_progress = progress
+            reports.append(AttemptProgressed(attempt.dispatch.token, progress))
+
+    def _unthrottle(self, attempt: Attempt) -> None:
+        attempt.throttle = None
+        if attempt.progress is not attempt.reported_progress:
+            self._collect([attempt])
+
+    def _refuse(self, dispatch: Dispatch) -> None:
+        known = ", ".join(sorted(self._tasks)[:20]) or "none"
+        message = f"no task named {dispatch.task!r} in this app (it has: {known}); was it renamed or removed?"
+        now = self._clock.now()
+        failure = Failure("UnknownName", message, final=True)
+        ended: Report = AttemptEnded(dispatch.token, failure=failure, node=self._node, started_at=now, ended_at=now)
+        self._loop.call_soon(self._report, [ended])
+
+
+def _end_early(attempt: Attempt, cause: Failure) -> None:
+    attempt.cause = cause
+    if attempt.placed:
+        attempt.runner.cancel(attempt)
+    else:
+        attempt.failure = cause
+        attempt.finish()
+
+
+def _ignore(reports: list[Report]) -> None:
+    """Whoever listened is gone."""

@@ -1,0 +1,23 @@
+"""Runs workflow code: a deterministic event loop per run, in which plain asyncio is durable.
+
+    loop.py       the loop: turns, passes, callbacks, eviction
+    timers.py     its timers
+    tasks.py      its tasks and futures, hashed by creation number and held until they are over
+    ordering.py   order where asyncio and anyio would iterate by address
+    refusals.py   what is not durable
+    ending.py     how tasks and generators are ended
+    watchdog.py   steps that take too long are interrupted
+
+Importing the package mends asyncio and anyio as `ordering` says.
+"""
+
+from __future__ import annotations
+
+from understudy_runtime.execution.program.loop import WorkflowLoop
+from understudy_runtime.execution.program.ordering import keep_order
+from understudy_runtime.execution.program.tasks import RunFuture, RunTask
+from understudy_runtime.execution.program.watchdog import Watchdog
+
+keep_order()
+
+__all__ = ["RunFuture", "RunTask", "Watchdog", "WorkflowLoop"]

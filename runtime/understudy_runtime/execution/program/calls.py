@@ -1,0 +1,271 @@
+"""`Calls`: the durable side of a program, as its user code reaches it through `understudy.context`.
+
+Each call is numbered and written down as a command when it is made; its future is resolved by the input that
+bears its number. Cancelling the future tells the machine that nobody awaits the call any more, and raises at
+once. Nothing here decides whether, when or where a task runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Raw
+
+from understudy.definitions import HandlerDefinition, TaskDefinition, WorkflowDefinition
+from understudy.errors import BadRequest
+from understudy.failures import decode_ask_failure, decode_failure, decode_run_failure, run_ended
+from understudy.options import TaskOptions
+from understudy_runtime.core.keys import id_of, namespace_of
+from understudy_runtime.core.records import (
+    AnyRecord,
+    AskScheduled,
+    CallAnswered,
+    CallCancelled,
+    ChildScheduled,
+    Failure,
+    Patched,
+    TaskGaveUp,
+    TaskReused,
+    TaskScheduled,
+    TaskSucceeded,
+)
+from understudy_runtime.execution.program.loop import WorkflowLoop
+from understudy_runtime.execution.program.tasks import RunFuture
+
+MAX_OPEN_CALLS: Final = 100_000
+"""Calls that one execution may await at once."""
+
+Outcome = TaskSucceeded | TaskReused | TaskGaveUp | CallAnswered
+Settle = Callable[[Outcome], Any]
+"""Turns an input into the call's result, or raises its error."""
+
+
+class ContinueAsNew(BaseException):
+    """Leaves the workflow function to begin the next execution. Not an Exception: clean-up runs, handlers do not."""
+
+    def __init__(self, input: bytes, digest: str) -> None:
+        super().__init__("continue_as_new() ends the run's execution: let it pass")
+        self.input = input
+        self.digest = digest
+
+
+class CallFuture(RunFuture[Any]):
+    """The future of one call. Cancelling it gives the call up."""
+
+    calls: Calls
+    number: int
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        cancelled = super().cancel(msg)
+        if cancelled:
+            self.calls.given_up(self.number)
+        return cancelled
+
+
+class Calls:
+    """Implements `RunContext` for one execution of a run, or for one handler of an actor."""
+
+    def __init__(self, key: str, execution: int, loop: WorkflowLoop, continued: WorkflowDefinition | None) -> None:
+        self._key = key
+        self._execution = execution
+        self._loop = loop
+        self._continued = continued
+        self._count = 0
+        self._open: dict[int, tuple[CallFuture, Settle]] = {}
+        self._conditions: list[tuple[Callable[[], Any], Future[Any]]] = []
+        self._patches: dict[str, bool] = {}
+        self._recorded: Sequence[AnyRecord] | None = None
+        self._random: Random | None = None
+        self.commands: list[AnyRecord] = []
+
+    # --- the program's side
+
+    def begin(self, recorded: Sequence[AnyRecord] | None) -> None:
+        """A new activation: what is asked for from now on goes into a fresh `commands`."""
+        self.commands = []
+        self._recorded = recorded
+
+    def resolve(self, outcome: Outcome) -> None:
+        """Hand a call its end. A call that was given up, or a result that came twice, is ignored."""
+        found = self._open.pop(outcome.call, None)
+        if found is None or found[0].done():
+            return
+        future, settle = found
+        try:
+            future.set_result(settle(outcome))
+        except Exception as error:
+            future.set_exception(error)
+
+    def given_up(self, number: int) -> None:
+        if self._open.pop(number, None) is not None:
+            self.commands.append(CallCancelled(number))
+
+    def meet_conditions(self) -> bool:
+        """Ask every `wait_until` again; True if one of them can go on."""
+        waiting, self._conditions = self._conditions, []
+        for predicate, future in waiting:
+            if not future.done() and not _ask_again(predicate, future):
+                self._conditions.append((predicate, future))
+        return len(self._conditions) < len(waiting)
+
+    @property
+    def has_conditions(self) -> bool:
+        return bool(self._conditions)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    # --- RunContext
+
+    def call_task(
+        self, task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], options: TaskOptions, default: Any
+    ) -> Awaitable[Any]:
+        data, digest = task.call.encode(args, kwargs)
+        number = self._next()
+        self.commands.append(TaskScheduled(number, task.name, Raw(data), digest, options))
+
+        def settle(outcome: Outcome) -> Any:
+            if isinstance(outcome, TaskGaveUp):
+                if options.optional:
+                    return default
+                raise decode_failure(outcome.failure, task.raises)
+            assert outcome.result is not None
+            return task.result.decode(outcome.result)
+
+        return self._await(number, settle)
+
+    def call_workflow(
+        self, workflow: WorkflowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], run_id: str | None
+    ) -> Awaitable[Any]:
+        number, child_id = self._child(workflow, args, kwargs, run_id, wait=True)
+
+        def settle(outcome: Outcome) -> Any:
+            assert isinstance(outcome, CallAnswered)
+            if outcome.failure is not None:
+                raise _child_error(child_id, outcome.failure, workflow)
+            return workflow.result.decode(outcome.result or Raw(b"null"))
+
+        return self._await(number, settle)
+
+    def start_workflow(
+        self, workflow: WorkflowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], run_id: str | None
+    ) -> str:
+        return self._child(workflow, args, kwargs, run_id, wait=False)[1]
+
+    def ask(
+        self, key_suffix: str, handler: HandlerDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Awaitable[Any]:
+        data, _ = handler.call.encode(args, kwargs)
+        number = self._next()
+        self.commands.append(AskScheduled(number, self._address(key_suffix), handler.name, Raw(data)))
+
+        def settle(outcome: Outcome) -> Any:
+            assert isinstance(outcome, CallAnswered)
+            if outcome.failure is not None:
+                raise decode_ask_failure(outcome.failure)
+            return handler.result.decode(outcome.result or Raw(b"null"))
+
+        return self._await(number, settle)
+
+    def tell(self, key_suffix: str, handler: HandlerDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        data, _ = handler.call.encode(args, kwargs)
+        self.commands.append(AskScheduled(self._next(), self._address(key_suffix), handler.name, Raw(data), ask=False))
+
+    def wait_until(self, predicate: Callable[[], Any]) -> Awaitable[Any]:
+        future: Future[Any] = self._loop.create_future()
+        if not _ask_again(predicate, future):
+            self._conditions.append((predicate, future))
+        return future
+
+    def continue_as_new(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException:
+        if self._continued is None:
+            return BadRequest("continue_as_new() is for workflows; an actor's handler just returns")
+        return ContinueAsNew(*self._continued.call.encode(args, kwargs))
+
+    def patched(self, patch_id: str) -> bool:
+        """In a replay, what the journal says; live, True. The first answer stands for the whole execution."""
+        known = self._patches.get(patch_id)
+        if known is None:
+            taken = Patched(patch_id)
+            known = self._patches[patch_id] = self._recorded is None or taken in self._recorded
+            if known:
+                self.commands.append(taken)
+        return known
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._loop.time(), UTC)
+
+    def random(self) -> Random:
+        if self._random is None:
+            seed = hashlib.blake2b(f"{self._key}:{self._execution}".encode(), digest_size=16).digest()
+            self._random = Random(seed)
+        return self._random
+
+    def uuid4(self) -> UUID:
+        return UUID(int=self.random().getrandbits(128), version=4)
+
+    @property
+    def run_id(self) -> str:
+        return id_of(self._key)
+
+    # ---
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+    def _await(self, number: int, settle: Settle) -> Awaitable[Any]:
+        if len(self._open) >= MAX_OPEN_CALLS:
+            raise BadRequest(f"{MAX_OPEN_CALLS} calls are open in this run; await some of them first")
+        future = CallFuture(loop=self._loop)
+        future.run_hash = self._loop.next_hash()
+        future.calls = self
+        future.number = number
+        self._open[number] = (future, settle)
+        return future
+
+    def _child(
+        self,
+        workflow: WorkflowDefinition,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        run_id: str | None,
+        *,
+        wait: bool,
+    ) -> tuple[int, str]:
+        data, digest = workflow.call.encode(args, kwargs)
+        number = self._next()
+        child_id = f"{self.run_id}.{self._execution}.{number}" if run_id is None else run_id
+        self.commands.append(ChildScheduled(number, workflow.name, child_id, Raw(data), digest, wait))
+        return number, child_id
+
+    def _address(self, key_suffix: str) -> str:
+        return f"{namespace_of(self._key)}/{key_suffix}"
+
+
+def _ask_again(predicate: Callable[[], Any], future: Future[Any]) -> bool:
+    try:
+        value = predicate()
+    except Exception as error:
+        future.set_exception(error)
+        return True
+    if value is None or value is False:
+        return False
+    future.set_result(value)
+    return True
+
+
+_ENDS: Final = {"RunCancelled": "cancelled", "Terminated": "terminated", "RunTimedOut": "timed_out"}
+
+
+def _child_error(run_id: str, failure: Failure, workflow: WorkflowDefinition) -> Exception:
+    ended = _ENDS.get(failure.type)
+    if ended is not None and failure.arguments is None:
+        return run_ended(run_id, ended, failure.message)
+    return decode_run_failure(run_id, failure, workflow.raises)

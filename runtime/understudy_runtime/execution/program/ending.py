@@ -1,0 +1,70 @@
+"""How what a run has begun is brought to an end: politely inside the run, or at once when it is evicted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from asyncio.tasks import _enter_task, _leave_task
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from understudy.errors import Evicted
+from understudy_runtime.execution.program.tasks import is_over
+
+if TYPE_CHECKING:
+    from understudy_runtime.execution.program.loop import WorkflowLoop
+    from understudy_runtime.execution.program.tasks import RunTask
+
+EVICTED = "the run has left memory"
+
+CLOSE_ATTEMPTS_MAX = 100
+"""Clean-up code that awaits again and again while its run is evicted is left behind after this many times."""
+
+
+async def cancel_rest(loop: WorkflowLoop) -> None:
+    """Cancel every other task once and wait for all; then those that were begun meanwhile, and so on."""
+    me = asyncio.current_task()
+    while rest := [task for task in loop.tasks if task is not me and not task.done()]:
+        for task in rest:
+            task.cancel()
+        await asyncio.wait(rest)
+
+
+async def close_generators(generators: list[AsyncGenerator[Any, Any]], warn: Callable[[str], None]) -> None:
+    for generator in generators:
+        try:
+            await generator.aclose()
+        except Exception as error:
+            warn(f"exception while closing {generator!r}: {error!r}")
+
+
+def close_task(loop: WorkflowLoop, task: RunTask[Any]) -> None:
+    """Unwind a suspended task's coroutine as that task, so that clean-up code finds itself where it was."""
+    coro: Any = task.get_coro()
+    _enter_task(loop, task)
+    try:
+        task.context.run(_unwind, coro, lambda: coro.throw(Evicted(EVICTED)))
+    finally:
+        _leave_task(loop, task)
+        vars_of_task: Any = task
+        vars_of_task._log_destroy_pending = False
+
+
+def close_generator(generator: AsyncGenerator[Any, Any]) -> None:
+    """Unwind a suspended generator without a task: what it awaits while closing raises `Evicted`."""
+    _unwind(generator, lambda: _drive_to_end(generator.aclose()))
+
+
+def _unwind(suspended: Any, interrupt: Callable[[], object]) -> None:
+    # Evicted is thrown, for close() does not reach into async generators before CPython 3.13
+    for _ in range(CLOSE_ATTEMPTS_MAX):
+        if is_over(suspended):
+            return
+        with contextlib.suppress(BaseException):  # whatever comes of it is discarded
+            interrupt()
+
+
+def _drive_to_end(closing: Coroutine[Any, Any, Any]) -> None:
+    closing.send(None)
+    for _ in range(CLOSE_ATTEMPTS_MAX):
+        closing.throw(Evicted(EVICTED))

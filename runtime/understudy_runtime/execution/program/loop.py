@@ -1,0 +1,335 @@
+"""The event loop of one run: deterministic, stepped from outside, and without a clock of its own.
+
+The owner is authoritative for time and input. It calls `turn(now, deliver)` from a callback of the
+engine's loop; `deliver` starts tasks and resolves futures, due timers fire, and callbacks run in passes
+until none is ready. Given the same turns, a run's code takes the same steps, in any process:
+
+* callbacks run in order of creation, pass by pass; timers by deadline, ties by creation;
+* tasks and futures hash by creation number, salted with the run (`tasks.py`, `ordering.py`);
+* a turn ends after `PASSES_MAX` passes at the latest: what is still ready waits for the next turn;
+* whatever is not durable is refused (`refusals.py`), also calls from outside a turn or from other threads.
+
+How a turn can fail: `Stalled` (the watchdog's, with the stack), `SystemExit` and `KeyboardInterrupt` leave
+`turn`, with the engine's loop restored. The run then has taken half a turn: evict it. All other
+exceptions stay in the run: in a task's result, or, if nobody looks, in `warnings`.
+
+A run ends by itself (`ending.py`), or it leaves memory: `evict` turns its loop into a `DeadLoop`, whose every
+call raises `Evicted`, and throws the same into its coroutines, newest first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.events import _get_running_loop, _set_running_loop
+from collections.abc import AsyncGenerator, Callable
+from contextvars import Context, copy_context
+from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+from understudy.errors import Evicted, Stalled
+from understudy_runtime.execution.program.ending import (
+    EVICTED,
+    cancel_rest,
+    close_generator,
+    close_generators,
+    close_task,
+)
+from understudy_runtime.execution.program.refusals import Refusals, not_durable
+from understudy_runtime.execution.program.tasks import (
+    CoroutineLike,
+    Held,
+    RunFuture,
+    RunTask,
+    has_unseen_failure,
+    is_over,
+    spread,
+    task_is_over,
+)
+from understudy_runtime.execution.program.timers import Step, Timer, Timers
+from understudy_runtime.execution.program.watchdog import Watchdog
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+PASSES_MAX = 64
+"""Passes over the ready queue in one turn, so that `while not done: await sleep(0)` ends its turn."""
+
+WARNINGS_MAX = 100
+"""Warnings kept per run; the last of them says that more were dropped."""
+
+_Outer = tuple[asyncio.AbstractEventLoop | None, Any]
+
+
+class WorkflowLoop(Refusals):
+    """One run's loop. `run_salt` is any number derived from the run's id; `now` is in seconds."""
+
+    __slots__ = (
+        "_ended",
+        "_generators",
+        "_next_hash",
+        "_now",
+        "_ready",
+        "_task_count",
+        "_tasks",
+        "_timers",
+        "_watchdog",
+        "context",
+        "stalled",
+        "steps",
+        "warnings",
+    )
+
+    def __init__(
+        self, run_salt: int, now: float, context: Context | None = None, watchdog: Watchdog | None = None
+    ) -> None:
+        self.context = Context() if context is None else context
+        self.steps = 0
+        self.stalled: str | None = None
+        self.warnings: list[str] = []
+        self._now = now
+        self._next_hash = spread(run_salt)
+        self._task_count = 0
+        self._ready: list[Step | Timer] = []
+        self._timers = Timers()
+        self._tasks: Held[RunTask[Any]] = Held(task_is_over)
+        self._generators: Held[AsyncGenerator[Any, Any]] = Held(is_over)
+        self._watchdog = watchdog
+        self._ended = False
+
+    # The owner's side
+
+    def start(self, main: CoroutineLike[T], name: str = "main") -> RunTask[T]:
+        """Begin the run. When `main` is over, the rest is cancelled and awaited; then the run has `ended`."""
+        task = self.spawn(main, name)
+        task.add_done_callback(self._begin_end, context=self.context)
+        return task
+
+    def spawn(self, coro: CoroutineLike[T], name: str = "") -> RunTask[T]:
+        """Begin a further task in a copy of the run's context; it takes its first step in the next pass."""
+        outer = self._enter()
+        try:
+            return self._begin_task(coro, name, self.context.copy())
+        finally:
+            self._leave(outer)
+
+    def turn(self, now: float, deliver: Callable[[], object] | None = None) -> None:
+        """Run until nothing is ready. `deliver` runs first, as the run: it resolves futures and starts tasks."""
+        if _get_running_loop() is self:
+            raise RuntimeError("a turn cannot begin inside a turn of the same run")
+        if now > self._now:
+            self._now = now
+        outer = self._enter()
+        try:
+            if self._watchdog is None:
+                self._run_passes(deliver)
+            else:
+                self._watchdog.guard(self, self._run_passes, deliver)
+        finally:
+            self._leave(outer)
+
+    def next_deadline(self) -> float | None:
+        """When the earliest timer is due, in the seconds of `turn(now)`."""
+        return self._timers.earliest()
+
+    @property
+    def tasks(self) -> list[RunTask[Any]]:
+        """In order of creation: all that are not done, and some that are."""
+        return self._tasks.items
+
+    @property
+    def ended(self) -> bool:
+        """Whether `main` is over and nothing else of the run is left."""
+        return self._ended
+
+    def evict(self) -> None:
+        """Leave memory: nothing of the run takes another step, and what its clean-up code does is discarded."""
+        if _get_running_loop() is self:
+            raise RuntimeError("a run cannot be evicted inside its own turn")
+        self.stalled = None
+        object.__setattr__(self, "__class__", DeadLoop)
+        outer = self._enter()
+        try:
+            if self._watchdog is None:
+                self._close_all(None)
+            else:
+                self._watchdog.guard(self, self._close_all, None)
+        except Stalled:
+            pass  # the watchdog interrupted clean-up code, whose outcome is discarded anyway
+        finally:
+            self._leave(outer)
+            self._forget()
+
+    # The turn
+
+    def _enter(self) -> _Outer:
+        outer = _get_running_loop(), sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(self._hold_generator, None)
+        _set_running_loop(self)
+        return outer
+
+    def _leave(self, outer: _Outer) -> None:
+        loop, hooks = outer
+        _set_running_loop(loop)
+        sys.set_asyncgen_hooks(*hooks)
+
+    def _run_passes(self, deliver: Callable[[], object] | None) -> None:
+        if deliver is not None:
+            self.steps += 1
+            self.context.run(deliver)
+        timers = self._timers
+        for _ in range(PASSES_MAX):
+            if timers.heap:
+                self._ready += timers.take_due(self._now)
+            batch = self._ready
+            if not batch or self.stalled is not None:
+                return
+            self._ready = []
+            self._run_batch(batch)
+
+    def _run_batch(self, batch: list[Step | Timer]) -> None:
+        for step in batch:
+            callback = step._callback
+            if callback is None:
+                continue
+            self.steps += 1
+            try:
+                step._context.run(callback, *step._args)
+            except (SystemExit, KeyboardInterrupt, Stalled):
+                raise
+            except BaseException as error:
+                self._warn(f"exception in callback {callback!r}: {error!r}")
+            if self.stalled is not None:
+                return
+
+    def _refuse_outside(self, call: str) -> None:
+        raise not_durable(f"loop.{call}() outside a turn of the run, or from another thread,")
+
+    # Callbacks and timers, as asyncio defines them
+
+    def call_soon(self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None) -> Step:
+        if _get_running_loop() is not self:
+            self._refuse_outside("call_soon")
+        step = Step(callback, args, copy_context() if context is None else context)
+        self._ready.append(step)
+        return step
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> Step:
+        if _get_running_loop() is not self:
+            self._refuse_outside("call_soon_threadsafe")
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(
+        self, delay: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> Timer:
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> Timer:
+        if _get_running_loop() is not self:
+            self._refuse_outside("call_at")
+        return self._timers.add(when, callback, args, copy_context() if context is None else context)
+
+    def time(self) -> float:
+        return self._now
+
+    # Futures, tasks and async generators
+
+    def next_hash(self) -> int:
+        self._next_hash = number = self._next_hash + 1
+        return number
+
+    def create_future(self) -> RunFuture[Any]:
+        self._next_hash = number = self._next_hash + 1
+        future: RunFuture[Any] = RunFuture(loop=self)
+        future.run_hash = number
+        return future
+
+    def create_task(self, coro: CoroutineLike[T], *, name: object = None, context: Context | None = None) -> RunTask[T]:
+        if _get_running_loop() is not self:
+            self._refuse_outside("create_task")
+        return self._begin_task(coro, "" if name is None else str(name), copy_context() if context is None else context)
+
+    def _begin_task(self, coro: CoroutineLike[T], name: str, context: Context) -> RunTask[T]:
+        self._task_count = number = self._task_count + 1
+        # asyncio's own names count through the process and would differ in a replay
+        task = RunTask(coro, self, self.next_hash(), name or f"Task-{number}", context)
+        self._tasks.add(task)
+        return task
+
+    def _hold_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self._generators.add(generator)
+
+    # The end
+
+    def _begin_end(self, main: asyncio.Task[Any]) -> None:
+        self.create_task(self._end(main), name="end")
+
+    async def _end(self, main: asyncio.Task[Any]) -> None:
+        await cancel_rest(self)
+        closed: list[AsyncGenerator[Any, Any]] = []
+        while left := [generator for generator in self._generators.left() if generator not in closed]:
+            await close_generators(left, self._warn)
+            await cancel_rest(self)
+            closed += left
+        for task in self.tasks:
+            if task is not main and has_unseen_failure(task):
+                self._warn(f"exception in {task.get_name()} was never retrieved: {task.exception()!r}")
+        self._ended = True
+
+    def _close_all(self, _: None) -> None:
+        for task in reversed(self._tasks.left()):
+            self.steps += 1
+            close_task(self, task)
+        for generator in self._generators.left():
+            self.steps += 1
+            close_generator(generator)
+
+    def _forget(self) -> None:
+        self._tasks.items, self._generators.items, self._ready, self._timers = [], [], [], Timers()
+
+    # What asyncio asks of any loop
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """A future or task says, when it is freed, that nobody retrieved its exception."""
+        self._warn(f"{context.get('message')}: {context.get('exception')!r}")
+
+    def _warn(self, text: str) -> None:
+        if len(self.warnings) < WARNINGS_MAX - 1:
+            self.warnings.append(text)
+        elif len(self.warnings) < WARNINGS_MAX:
+            self.warnings.append("more warnings were dropped")
+
+    def is_running(self) -> bool:
+        return _get_running_loop() is self
+
+    def is_closed(self) -> bool:
+        return False
+
+
+_STILL_ANSWERED = frozenset({"call_exception_handler", "evict", "get_debug", "is_closed", "stalled", "steps"})
+
+
+class DeadLoop(WorkflowLoop):
+    """The loop of an evicted run. Every call of user code raises `Evicted`; what finalisers ask is answered."""
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("_") or name in _STILL_ANSWERED:
+            return object.__getattribute__(self, name)
+        raise Evicted(EVICTED)
+
+    def _hold_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        raise Evicted(EVICTED)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Nobody is left to be warned."""
+
+    def is_closed(self) -> bool:
+        return True
+
+    def evict(self) -> None:
+        """It has been."""

@@ -1,0 +1,46 @@
+"""`AppPrograms`: the `Programs` port over the apps of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Raw
+
+from understudy.app import App
+from understudy.definitions import ActorDefinition, WorkflowDefinition
+from understudy.errors import BadDefinition, UnknownName
+from understudy_runtime.core.keys import ACTOR_PREFIX, RUN, kind_of
+from understudy_runtime.core.ports import Program
+from understudy_runtime.execution.program import Watchdog
+from understudy_runtime.execution.program.actors import ActorProgram
+from understudy_runtime.execution.program.runs import RunProgram
+
+
+class AppPrograms:
+    """Programs of all workflows and actors of some apps. Names must not clash between the apps."""
+
+    def __init__(self, apps: Iterable[App], watchdog: Watchdog | None) -> None:
+        self._watchdog = watchdog
+        self._workflows: dict[str, WorkflowDefinition] = {}
+        self._actors: dict[str, ActorDefinition] = {}
+        for app in apps:
+            _add(self._workflows, app.workflows, app)
+            _add(self._actors, app.actors, app)
+
+    def has(self, kind: str, definition: str) -> bool:
+        return definition in (self._workflows if kind == RUN else self._actors)
+
+    def create(self, key: str, definition: str, state: Raw | None) -> Program:
+        if not self.has(kind := kind_of(key), definition):
+            raise UnknownName(f"this node has no {'workflow' if kind == RUN else 'actor'} named {definition}")
+        if kind == RUN:
+            return RunProgram(key, self._workflows[definition], self._watchdog)
+        return ActorProgram(key, self._actors[kind.removeprefix(ACTOR_PREFIX)], state, self._watchdog)
+
+
+def _add(known: dict[str, WorkflowDefinition] | dict[str, ActorDefinition], more: object, app: App) -> None:
+    assert isinstance(more, dict)
+    for name, definition in more.items():
+        if name in known:
+            raise BadDefinition(f"two apps define {name}, the second being {app.name}; give one of them another name")
+        known[name] = definition

@@ -1,0 +1,29 @@
+"""The clock of real nodes, and ids that sort by time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+
+
+class SystemClock:
+    """Implements `Clock` by the machine's time, on the loop it is made on."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def now(self) -> float:
+        return time.time()
+
+    def call_at(self, at: float, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._loop.call_later(max(0.0, at - self.now()), callback).cancel
+
+    def new_id(self) -> str:
+        return time_ordered_id(self.now(), os.urandom(10))
+
+
+def time_ordered_id(now: float, noise: bytes) -> str:
+    """12 hexadecimal digits of milliseconds, then 20 of noise."""
+    return f"{int(now * 1000):012x}{noise.hex()}"

@@ -1,0 +1,226 @@
+"""`LocalDoor`: the SDK's `Door` to a node in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, cast
+
+import msgspec
+from msgspec import Raw
+
+from understudy.definitions import WorkflowDefinition
+from understudy.door import (
+    AskReply,
+    HistoryTurn,
+    IfExists,
+    Outcome,
+    RetryPlan,
+    RunDescription,
+    RunStatus,
+    RunSummary,
+    StartedRun,
+)
+from understudy.errors import BadInput, UnknownName
+from understudy_runtime.actors.cell import Query
+from understudy_runtime.actors.engine import Engine
+from understudy_runtime.core.keys import ACTOR_PREFIX, MAX_ID_CHARS, RUN, id_of, run_key
+from understudy_runtime.core.messages import (
+    Cancel,
+    Deliver,
+    Describe,
+    Description,
+    Release,
+    Settled,
+    Start,
+    Started,
+    Terminate,
+)
+from understudy_runtime.core.ports import Clock, Programs, Store
+from understudy_runtime.core.records import Turn
+from understudy_runtime.node.bridge import Bridge, Respond
+from understudy_runtime.node.retrying import retry
+
+MAX_LISTED: Final = 10_000
+
+
+class LocalDoor:
+    """Implements `Door`; its methods are awaited on the caller's loop."""
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        store: Store,
+        programs: Programs,
+        workflows: Mapping[str, WorkflowDefinition],
+        clock: Clock,
+        namespace: str,
+        build: str,
+    ) -> None:
+        self._bridge = bridge
+        self._store = store
+        self._programs = programs
+        self._workflows = workflows
+        self._clock = clock
+        self._namespace = namespace
+        self._build = build
+
+    async def start(
+        self, workflow: str, input: bytes, digest: str, *, run_id: str | None, if_exists: IfExists
+    ) -> StartedRun:
+        definition = self._workflows.get(workflow)
+        if definition is None:
+            known = ", ".join(sorted(self._workflows)) or "none"
+            raise UnknownName(f"this node has no workflow named {workflow}; it has: {known}")
+        fresh = run_id is None
+        chosen = self._clock.new_id() if run_id is None else _checked_id(run_id)
+        start = Start(workflow, Raw(input), digest, self._build, if_exists, definition.deadline_s)
+        key = run_key(self._namespace, chosen)
+        reply: Started = await self._bridge.ask(lambda engine, reply: engine.deliver(key, start, reply, fresh=fresh))
+        return StartedRun(chosen, reply.execution, reply.existed)
+
+    async def wait(self, run_id: str) -> Outcome:
+        key = self._run(run_id)
+        give_up: list[Callable[[], object]] = []
+
+        def begin(engine: Engine, respond: Respond) -> None:
+            give_up.append(engine.watch(key, respond))
+
+        try:
+            described: Description = await self._bridge.ask(begin)
+        except BaseException:
+            self._bridge.post(lambda engine: [forget() for forget in give_up])
+            raise
+        return _outcome(run_id, described)
+
+    async def tell(self, address: str, handler: str, args: bytes) -> None:
+        await self._deliver(address, Deliver(handler, Raw(args)))
+
+    async def ask(self, address: str, handler: str, args: bytes, *, readonly: bool) -> AskReply:
+        message = Query(handler, Raw(args)) if readonly else Deliver(handler, Raw(args), ask=True)
+        settled: Settled = await self._deliver(address, message)
+        return AskReply(settled.result, settled.failure)
+
+    async def cancel(self, run_id: str, reason: str) -> None:
+        await self._deliver(f"{RUN}/{run_id}", Cancel(reason))
+
+    async def terminate(self, run_id: str, reason: str) -> None:
+        await self._deliver(f"{RUN}/{run_id}", Terminate(reason))
+
+    async def release(self, run_id: str) -> None:
+        """Let a held run go on, if its journal fits the code by now."""
+        await self._deliver(f"{RUN}/{run_id}", Release())
+
+    async def retry(
+        self,
+        run_id: str,
+        input: bytes | None,
+        digest: str,
+        *,
+        redo: Sequence[str],
+        keep: Sequence[str],
+        dry_run: bool,
+    ) -> RetryPlan:
+        key, given = self._run(run_id), None if input is None else Raw(input)
+        return await self._bridge.run(
+            lambda engine: retry(
+                engine,
+                self._programs,
+                key,
+                given,
+                digest,
+                redo=redo,
+                keep=keep,
+                dry_run=dry_run,
+                now=self._clock.now(),
+            )
+        )
+
+    async def describe(self, run_id: str) -> RunDescription:
+        return _description(run_id, await self._deliver(f"{RUN}/{run_id}", Describe()))
+
+    async def history(self, run_id: str, after: int, limit: int) -> list[HistoryTurn]:
+        key = self._run(run_id)
+        turns = await self._bridge.run(lambda engine: engine.history(key, after))
+        if not turns and not after:
+            raise UnknownName(f"there is no run {run_id}")
+        return [_history(turn) for turn in turns[:limit]]
+
+    async def list_runs(self, *, status: str, workflow: str, limit: int) -> list[RunSummary]:
+        rows = await self._bridge.run(
+            lambda _: self._store.rows(
+                namespace=self._namespace, kind=RUN, status=status, definition=workflow, limit=min(limit, MAX_LISTED)
+            )
+        )
+        return [
+            RunSummary(
+                id_of(row.key),
+                row.definition,
+                cast("RunStatus", row.status),
+                row.execution,
+                row.created_at,
+                row.updated_at,
+                row.closed_at,
+            )
+            for row in rows
+        ]
+
+    # ---
+
+    async def _deliver(self, address: str, message: Any) -> Any:
+        kind, _, name = address.partition("/")
+        if kind != RUN and not self._programs.has(kind, kind.removeprefix(ACTOR_PREFIX)):
+            raise UnknownName(f"this node has no actor named {kind.removeprefix(ACTOR_PREFIX)}")
+        key = f"{self._namespace}/{kind}/{_checked_id(name)}"
+        return await self._bridge.ask(lambda engine, reply: engine.deliver(key, message, reply))
+
+    def _run(self, run_id: str) -> str:
+        return run_key(self._namespace, _checked_id(run_id))
+
+
+def _checked_id(id: str) -> str:
+    if not 0 < len(id) <= MAX_ID_CHARS or not id.isprintable():
+        raise BadInput(f"{id[:40]!r} is not an id: give 1 to {MAX_ID_CHARS} printable characters")
+    return id
+
+
+def _outcome(run_id: str, described: Description) -> Outcome:
+    held = described.held
+    return Outcome(
+        run_id,
+        described.definition,
+        cast("RunStatus", described.status),
+        described.execution,
+        described.result,
+        described.failure,
+        held.why if held is not None else "",
+        held.detail if held is not None else described.failure.message if described.failure is not None else "",
+    )
+
+
+def _description(run_id: str, described: Description) -> RunDescription:
+    held, failure = described.held, described.failure
+    return RunDescription(
+        run_id,
+        described.definition,
+        cast("RunStatus", described.status),
+        described.execution,
+        described.turns,
+        described.created_at,
+        described.closed_at,
+        described.scheduled,
+        described.running,
+        described.waiting,
+        described.succeeded,
+        described.failed,
+        described.reused,
+        described.warnings,
+        held.why if held is not None else "",
+        held.detail if held is not None else "",
+        f"{failure.type}: {failure.message}" if failure is not None else "",
+        described.input,
+        described.result,
+    )
+
+
+def _history(turn: Turn) -> HistoryTurn:
+    return HistoryTurn(turn.seq, turn.at, msgspec.json.decode(msgspec.json.encode(turn.records)))

@@ -1,0 +1,102 @@
+"""A node inside the caller's process: the engine gets a thread and an event loop of its own.
+
+So whatever the caller's loop is busy with, turns, timers and commits go on, and the caller's task holds no cancel scope
+of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from typing import Final
+
+from understudy.app import App
+from understudy_runtime.core.ports import Clock, Store
+from understudy_runtime.node.bridge import Bridge
+from understudy_runtime.node.clocks import SystemClock
+from understudy_runtime.node.doors import LocalDoor
+from understudy_runtime.node.node import Node, Settings, running
+from understudy_runtime.storage.urls import open_url
+
+SWITCH_INTERVAL_S: Final = 0.0005
+"""How long a CPU-bound thread may keep the interpreter from the engine; Python's own default is ten times that."""
+
+MakeClock = Callable[[], Clock]
+
+
+class NodeThread:
+    """Runs a node on a thread of its own. Used from the caller's loop."""
+
+    def __init__(self, apps: Sequence[App], store: Store, settings: Settings, make_clock: MakeClock) -> None:
+        self._apps = apps
+        self._store = store
+        self._settings = settings
+        self._make_clock = make_clock
+        self._callers_loop = asyncio.get_running_loop()
+        self._started: Future[tuple[Node, Bridge, LocalDoor]] = Future()
+        self._stopped: Future[None] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+
+    async def start(self) -> tuple[Node, Bridge, LocalDoor]:
+        threading.Thread(target=self._run, name="understudy-engine", daemon=True).start()
+        return await asyncio.shield(asyncio.wrap_future(self._started))
+
+    async def stop(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        await asyncio.shield(asyncio.wrap_future(self._stopped))
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=_new_loop) as runner:
+                self._loop = runner.get_loop()
+                runner.run(self._main())
+        except BaseException as error:
+            if not self._started.done():
+                self._started.set_exception(error)
+        finally:
+            self._stopped.set_result(None)
+
+    async def _main(self) -> None:
+        async with running(
+            self._apps, self._store, self._make_clock(), self._settings, lambda error: self._stop.set()
+        ) as node:
+            self._started.set_result((node, *node.door(self._callers_loop)))
+            await self._stop.wait()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+@asynccontextmanager
+async def open_node(
+    apps: Sequence[App], store: Store, settings: Settings, make_clock: MakeClock
+) -> AsyncIterator[tuple[Node, LocalDoor]]:
+    """A node in a thread of its own, and a door to it for the caller's loop."""
+    thread = NodeThread(apps, store, settings, make_clock)
+    interval = sys.getswitchinterval()
+    node, bridge, door = await thread.start()
+    sys.setswitchinterval(min(interval, SWITCH_INTERVAL_S))
+    try:
+        yield node, door
+    finally:
+        sys.setswitchinterval(interval)
+        await thread.stop()
+        bridge.close()
+
+
+@asynccontextmanager
+async def open_embedded(apps: Sequence[App], store: str, *, namespace: str = "default") -> AsyncIterator[LocalDoor]:
+    """What `understudy.embedded` opens."""
+    async with open_node(apps, open_url(store), Settings(namespace=namespace), SystemClock) as (_, door):
+        yield door

@@ -1,0 +1,104 @@
+"""`Node`: the composition root. It builds everything and takes it down again, on the engine's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import msgspec
+
+from understudy.app import App
+from understudy.definitions import TaskDefinition, WorkflowDefinition
+from understudy.errors import BadDefinition
+from understudy_runtime.actors.engine import Engine
+from understudy_runtime.core.actor import ActorMachine
+from understudy_runtime.core.keys import RUN
+from understudy_runtime.core.messages import Machine
+from understudy_runtime.core.ports import Clock, Store
+from understudy_runtime.core.run import RunMachine
+from understudy_runtime.execution.executor import LocalExecutor
+from understudy_runtime.execution.program import Watchdog
+from understudy_runtime.execution.programs import AppPrograms
+from understudy_runtime.node.bridge import Bridge
+from understudy_runtime.node.doors import LocalDoor
+
+RESIDENT_BYTES: Final = 32 * 2**20
+GRACE_S: Final = 2.0
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """`resident_bytes`: reckoned bytes of actors kept in memory. `grace_s`: seconds attempts get to end in."""
+
+    namespace: str = "default"
+    resident_bytes: int = RESIDENT_BYTES
+    grace_s: float = GRACE_S
+
+
+class Node:
+    """A node that runs. `engine` is for the node's own loop; `door` makes doors for callers' loops."""
+
+    def __init__(self, engine: Engine, door: Callable[[asyncio.AbstractEventLoop], tuple[Bridge, LocalDoor]]) -> None:
+        self.engine = engine
+        self.door = door
+
+
+@asynccontextmanager
+async def running(
+    apps: Sequence[App],
+    store: Store,
+    clock: Clock,
+    settings: Settings,
+    on_failed: Callable[[BaseException], None],
+) -> AsyncIterator[Node]:
+    """A node over `store` for as long as the block lasts. StoreError if the store cannot be had."""
+    name = f"{socket.gethostname()}-{os.getpid()}"
+    build = next((app.build for app in apps if app.build), "")
+    watchdog = Watchdog()
+    programs = AppPrograms(apps, watchdog)
+    tasks, workflows = _gather(apps)
+    machines: dict[str, Machine[Any]] = {RUN: RunMachine()}
+    actors = ActorMachine()
+    await store.open(name, clock.now())
+    try:
+        watchdog.start()
+        executor = LocalExecutor(tasks, clock, node=name)
+        engine = Engine(
+            clock=clock,
+            store=store,
+            programs=programs,
+            executor=executor,
+            machine_of=lambda kind: machines.get(kind, actors),
+            build=build,
+            memory_bytes=settings.resident_bytes,
+            on_failed=on_failed,
+        )
+        executor.open(engine.report)
+
+        def door(callers_loop: asyncio.AbstractEventLoop) -> tuple[Bridge, LocalDoor]:
+            bridge = Bridge(engine, callers_loop)
+            return bridge, LocalDoor(bridge, store, programs, workflows, clock, settings.namespace, build)
+
+        try:
+            await engine.start()
+            yield Node(engine, door)
+        finally:
+            await executor.close(settings.grace_s)
+            await engine.close()
+            watchdog.stop()
+    finally:
+        await store.close()
+
+
+def _gather(apps: Sequence[App]) -> tuple[dict[str, TaskDefinition], dict[str, WorkflowDefinition]]:
+    tasks: dict[str, TaskDefinition] = {}
+    workflows: dict[str, WorkflowDefinition] = {}
+    for app in apps:
+        for name, task in app.tasks.items():
+            if tasks.setdefault(name, task) is not task:
+                raise BadDefinition(f"two apps define the task {name}; give one of them another name")
+        workflows |= app.workflows
+    return tasks, workflows

@@ -1,0 +1,106 @@
+"""Retry of an ended run: what the next execution may take over, and what it will have to do.
+
+The plan is found by trying: workflow code has no effects, so the next execution is run on a copy of the run's state, with
+the finished tasks at hand, until it asks for something that has to be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from msgspec import Raw
+
+from understudy.door import RetryPlan
+from understudy.errors import BadRequest, UnknownName
+from understudy_runtime.actors import turns
+from understudy_runtime.actors.cell import Cell, Phase
+from understudy_runtime.actors.engine import Engine
+from understudy_runtime.core.keys import RUN, id_of
+from understudy_runtime.core.messages import RetryRun, Started, TimerDue
+from understudy_runtime.core.ports import Programs
+from understudy_runtime.core.records import AnyRecord, Reusable, TaskReused, TaskScheduled, Turn
+from understudy_runtime.core.reuse import finished_tasks, offer
+from understudy_runtime.core.run import CLOSED, RunMachine, RunState
+
+
+async def retry(
+    engine: Engine,
+    programs: Programs,
+    key: str,
+    input: Raw | None,
+    digest: str,
+    *,
+    redo: Sequence[str],
+    keep: Sequence[str],
+    dry_run: bool,
+    now: float,
+) -> RetryPlan:
+    """Start the next execution of a run, or (`dry_run`) only say what it would do. On the engine's loop."""
+    history = await engine.history(key)
+    if not history:
+        raise UnknownName(f"there is no run {id_of(key)}")
+    finished = finished_tasks(history)
+    _check_names([*redo, *keep], finished)
+    message = RetryRun(input, digest, offer(finished, redo, keep))
+    plan = _plan(programs, key, history, message, now)
+    if dry_run:
+        return plan
+    reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    engine.deliver(key, message, reply.set_result)
+    match await reply:
+        case Started():
+            return RetryPlan(plan.run_id, plan.execution, plan.reused, plan.redone)
+        case BaseException() as error:
+            raise error
+        case refused:
+            raise BadRequest(getattr(refused, "message", str(refused)))
+
+
+def _check_names(names: Iterable[str], finished: list[Reusable]) -> None:
+    known = {task.task for task in finished}
+    for name in names:
+        if name not in known:
+            raise BadRequest(f"the last execution finished no task {name}; it finished: {', '.join(sorted(known))}")
+
+
+def _plan(programs: Programs, key: str, history: list[Turn], message: RetryRun, now: float) -> RetryPlan:
+    cell = _copy(key, history)
+    state: RunState = cell.state
+    if state.status not in CLOSED:
+        raise BadRequest(f"run {id_of(key)} is {state.status}; only an ended run can be retried")
+    if not programs.has(RUN, state.workflow):
+        raise UnknownName(f"this node has no workflow named {state.workflow}")
+    try:
+        records = turns.take(cell, message, now, programs).append
+        while cell.machine.next_duty(state) == 0.0:
+            cell.seq += 1
+            records += turns.take(cell, TimerDue(), now, programs).append
+    finally:
+        cell.drop_program()
+    reused, redone = _names(records)
+    return RetryPlan(id_of(key), state.execution, reused, redone, dry_run=True)
+
+
+def _copy(key: str, history: list[Turn]) -> Cell:
+    cell = Cell(key, RUN, RunMachine())
+    cell.phase, cell.state = Phase.READY, cell.machine.initial(key)
+    for turn in history:
+        cell.seq = turn.seq
+        for record in turn.records:
+            cell.machine.apply(cell.state, record, turn.at, turn.seq)
+    return cell
+
+
+def _names(records: list[AnyRecord]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is reused and what must be done, each as `task#n`, n counting the calls of that task."""
+    counts: dict[str, int] = {}
+    names: dict[int, str] = {}
+    reused: list[str] = []
+    for record in records:
+        if isinstance(record, TaskScheduled):
+            counts[record.task] = counts.get(record.task, 0) + 1
+            names[record.call] = f"{record.task}#{counts[record.task]}"
+        elif isinstance(record, TaskReused):
+            reused.append(names.pop(record.call))
+    return tuple(reused), tuple(names.values())

@@ -1,0 +1,146 @@
+"""The writer thread: the only place that changes the file.
+
+Batches come in over a queue, in order, and each is one transaction: if term and incarnation in the `shard` row are
+still ours, write everything and COMMIT, which returns when the disk has it; then tell the engine with a single
+wake-up of its loop. What each failure does:
+
+* no room, file locked or not writable: the transaction is rolled back, the batch reported failed, and a later one may
+  succeed, because the file is as it was;
+* an I/O error or a damaged file: it cannot be known what the disk has, so this and every later batch
+  fails; only opening the store again, which reads what is really there, makes it usable;
+* another incarnation in the shard row: `Fenced`, for this and every later batch.
+
+Checkpoints (copying the log into the file) are made here too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Final
+
+from understudy.errors import StoreError
+from understudy_runtime.core.ports import CommitFailed, Fenced, TurnWrite
+from understudy_runtime.storage.sqlite import statements
+from understudy_runtime.storage.sqlite.connections import connect_writer
+from understudy_runtime.storage.sqlite.faults import explain, is_harmless
+from understudy_runtime.storage.sqlite.writes import NotOurs, Writes
+
+IDLE_S: Final = 0.1
+"""A checkpoint is due when nothing was committed for so long. Under load, SQLite makes one when the log is long."""
+
+Done = Callable[[BaseException | None], None]
+
+
+class Committer:
+    """Owns the writing connection. Made and used on the engine's loop; works on its own thread."""
+
+    def __init__(self, path: Path, node: str, incarnation: str, now: float) -> None:
+        self._path = path
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[tuple[Sequence[TurnWrite], Done] | None] = queue.SimpleQueue()
+        self._incarnation = incarnation
+        self._term = self._head = 0
+        self._broken: CommitFailed | None = None
+        self._at_rest = True
+        self._opened: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(node, now), name="understudy-commit", daemon=True)
+
+    async def open(self) -> None:
+        self._thread.start()
+        await asyncio.shield(asyncio.wrap_future(self._opened))
+
+    def submit(self, batch: Sequence[TurnWrite], done: Done) -> None:
+        self._queue.put((batch, done))
+
+    async def close(self) -> None:
+        """Commit what was submitted, then end."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # --- on the writer thread
+
+    def _run(self, node: str, now: float) -> None:
+        try:
+            self._con = connect_writer(self._path, now)
+            self._cursor = self._con.cursor()
+            self._take(node)
+        except BaseException as error:
+            self._opened.set_exception(error)
+            return
+        self._opened.set_result(None)
+        self._serve()
+        self._cursor.close()
+        self._con.close()
+
+    def _take(self, node: str) -> None:
+        """Begin a new term: whoever wrote before is fenced from here on."""
+        try:
+            [(self._term,)] = self._con.execute(statements.TAKE, (node, self._incarnation)).fetchall()
+            [(self._head,)] = self._con.execute(statements.HEAD).fetchall()
+        except sqlite3.Error as error:
+            self._con.close()
+            raise StoreError(explain(self._path, error)) from error
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                item = self._queue.get(timeout=None if self._at_rest else IDLE_S)
+            except queue.Empty:
+                self._checkpoint()
+                continue
+            if item is None:
+                return
+            batch, done = item
+            self._tell(done, self._commit(batch))
+
+    def _tell(self, done: Done, error: BaseException | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(done, error)
+        except RuntimeError:
+            # The loop is closed: nobody is left to be told, and what was not told was never released.
+            self._broken = CommitFailed(f"store {self._path}: its event loop was closed")
+
+    def _commit(self, batch: Sequence[TurnWrite]) -> CommitFailed | None:
+        if self._broken is not None:
+            return self._broken
+        try:
+            writes = Writes(self._head, batch)
+            writes.run(self._cursor, self._term, self._incarnation)
+        except NotOurs:
+            self._broken = Fenced(
+                f"store {self._path}: another process has taken it over; this one must end, and be started again"
+            )
+            return self._undo(self._broken)
+        except Exception as error:
+            failed = CommitFailed(f"nothing of the last {len(batch)} turns was stored: {explain(self._path, error)}")
+            failed.__cause__ = error
+            if not is_harmless(error):
+                self._broken = failed
+            return self._undo(failed)
+        self._head = writes.head
+        self._at_rest = False
+        return None
+
+    def _undo(self, failed: CommitFailed) -> CommitFailed:
+        try:
+            if self._con.in_transaction:
+                self._cursor.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._broken = failed
+        return failed
+
+    def _checkpoint(self) -> None:
+        """Copy the log into the file, as far as readers allow; the next commit then reuses the log."""
+        self._at_rest = True
+        try:
+            self._cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            # What was acknowledged is safe in the log. A full disk may pass; after the rest nothing can be trusted.
+            if not is_harmless(error):
+                self._broken = CommitFailed(explain(self._path, error))

@@ -1,0 +1,101 @@
+"""The SQLite store, as the engine sees it: commits go to the writer thread, reads to another."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from understudy.errors import StoreError
+from understudy_runtime.core.ports import ActorRow, CommitFailed, JournalRow, Loaded, TurnWrite
+from understudy_runtime.storage.reading import Reader
+from understudy_runtime.storage.sqlite.committer import Committer
+from understudy_runtime.storage.sqlite.lock import FileLock
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """A file on this machine. Implements `Store`."""
+
+    def __init__(self, path: str | Path) -> None:
+        # Resolved, so that all names of one file mean one lock.
+        self.path = Path(path).expanduser().resolve()
+        self._lock = FileLock(Path(f"{self.path}.lock"))
+        self._committer: Committer | None = None
+        self._reader: Reader | None = None
+        self._reads: ThreadPoolExecutor | None = None
+
+    async def open(self, node: str, now: float) -> None:
+        if self._committer is not None:
+            raise StoreError(f"store {self.path} is already open")
+        _make_folder(self.path)
+        self._lock.acquire()
+        try:
+            self._committer = Committer(self.path, node, uuid.uuid4().hex, now)
+            await self._committer.open()
+            self._reads = ThreadPoolExecutor(1, thread_name_prefix="understudy-read")
+            self._reader = await asyncio.get_running_loop().run_in_executor(self._reads, Reader, self.path)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Wait for what was submitted; then let go of the file."""
+        reads, reader, committer = self._reads, self._reader, self._committer
+        self._reads = self._reader = self._committer = None
+        if reads is not None:
+            if reader is not None:
+                await asyncio.get_running_loop().run_in_executor(reads, reader.close)
+            reads.shutdown()
+        if committer is not None:
+            await committer.close()
+        self._lock.release()
+
+    def commit(self, batch: Sequence[TurnWrite], done: Callable[[BaseException | None], None]) -> None:
+        if self._committer is not None and self._lock.held:
+            self._committer.submit(batch, done)
+        else:
+            failed = CommitFailed(f"store {self.path} is not open for writing in this process")
+            asyncio.get_running_loop().call_soon(done, failed)
+
+    async def load(self, keys: Sequence[str]) -> list[Loaded]:
+        return await self._read(self._open_reader.load, keys)
+
+    async def turns(self, key: str, after_seq: int, limit: int) -> list[JournalRow]:
+        return await self._read(self._open_reader.turns, key, after_seq, limit)
+
+    async def blobs(self, key: str, digests: Sequence[str]) -> dict[str, bytes]:
+        return await self._read(self._open_reader.blobs, key, digests)
+
+    async def wakeful(self, until: float) -> list[tuple[str, float | None]]:
+        return await self._read(self._open_reader.wakeful, until)
+
+    async def rows(
+        self, *, namespace: str, kind: str = "", status: str = "", definition: str = "", limit: int = 100
+    ) -> list[ActorRow]:
+        def read() -> list[ActorRow]:
+            return reader.rows(namespace=namespace, kind=kind, status=status, definition=definition, limit=limit)
+
+        reader = self._open_reader
+        return await self._read(read)
+
+    @property
+    def _open_reader(self) -> Reader:
+        if self._reader is None:
+            raise StoreError(f"store {self.path} is not open")
+        return self._reader
+
+    async def _read(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reads, lambda: read(*args, **kwargs))
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {path.parent} for the store: {error.strerror}") from error

@@ -1,0 +1,126 @@
+"""Actors and messages: `@handler`, `@readonly`, `Actor`, and asking and telling from inside the runtime.
+
+A run is an actor too: the target of `ask` and `tell` is a run id, or an actor's `ActorRef`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, overload
+
+import msgspec
+
+from understudy.building import handler_definition, mark_handler
+from understudy.context import RunContext, current_run
+from understudy.definitions import HandlerDefinition
+from understudy.errors import BadDefinition, BadRequest
+
+P = ParamSpec("P")
+R = TypeVar("R")
+A = TypeVar("A")
+F = TypeVar("F", bound=Callable[..., Any])
+
+ACTOR_MARK: Final = "__understudy_actor__"
+
+
+def handler(method: F, /) -> F:
+    """Lets outsiders tell or ask this method, `def` or `async def`. On an actor, one at a time."""
+    mark_handler(method, readonly=False)
+    return method
+
+
+def readonly(method: F, /) -> F:
+    """Lets outsiders ask this method, which must be a plain `def` and change nothing."""
+    mark_handler(method, readonly=True)
+    return method
+
+
+class ActorRef(msgspec.Struct, Generic[A], frozen=True):
+    """The address of an actor. A plain value: it may be an argument or a result."""
+
+    kind: str
+    id: str
+
+    @overload
+    async def ask(
+        self, handler: Callable[Concatenate[A, P], Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    async def ask(self, handler: Callable[Concatenate[A, P], R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    async def ask(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What the handler returns; AskFailed if it raises. Only inside a workflow or actor."""
+        return await _ask(self, handler, args, kwargs)
+
+    def tell(self, handler: Callable[Concatenate[A, P], Any], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Send without waiting; delivered exactly once. Only inside a workflow or actor."""
+        _tell(self, handler, args, kwargs)
+
+
+class Actor:
+    """The base of user-defined actors, whose annotated attributes with defaults are their durable state."""
+
+    @classmethod
+    def at(cls: type[A], id: str) -> ActorRef[A]:
+        """The actor of this class known as `id`. It needs no creating: state begins as the class says."""
+        if ACTOR_MARK not in vars(cls):
+            raise BadDefinition(f"{cls.__qualname__} is not decorated with @app.actor")
+        return ActorRef(cls.__name__, id)
+
+
+class _Named(Protocol):
+    """Anything that knows the id of a run, such as the client's handle."""
+
+    @property
+    def run_id(self) -> str: ...
+
+
+Target = str | ActorRef[Any] | _Named
+"""Who is asked or told: a run id, a run's handle, or an actor."""
+
+
+@overload
+async def ask(
+    target: Target, handler: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+) -> R: ...
+@overload
+async def ask(target: Target, handler: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+async def ask(target: Target, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What the handler returns; AskFailed if it raises. Only inside a workflow or actor."""
+    return await _ask(target, handler, args, kwargs)
+
+
+def tell(target: Target, handler: Callable[Concatenate[Any, P], Any], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Send without waiting; delivered exactly once. Only inside a workflow or actor."""
+    _tell(target, handler, args, kwargs)
+
+
+def address_of(target: Target) -> str:
+    """`kind/id` within the namespace."""
+    if isinstance(target, ActorRef):
+        return f"actor.{target.kind}/{target.id}"
+    return f"run/{target if isinstance(target, str) else target.run_id}"
+
+
+def tellable(handler: Callable[..., Any]) -> HandlerDefinition:
+    """The handler's definition; BadRequest if telling it would have no effect."""
+    definition = handler_definition(handler)
+    if definition.readonly:
+        raise BadRequest(f"{definition.call.name} is @readonly: telling it has no effect; ask it")
+    return definition
+
+
+def _ask(target: Target, handler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
+    definition = handler_definition(handler)
+    return _run("ask").ask(address_of(target), definition, args, kwargs)
+
+
+def _tell(target: Target, handler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    definition = tellable(handler)
+    _run("tell").tell(address_of(target), definition, args, kwargs)
+
+
+def _run(verb: str) -> RunContext:
+    run = current_run.get()
+    if run is None:
+        raise BadRequest(f"{verb} works only inside a workflow or an actor; from outside use client.{verb}")
+    return run

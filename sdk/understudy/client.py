@@ -1,0 +1,247 @@
+"""`Client`: starting runs, talking to runs and actors, and looking at them, from outside.
+
+The client owns the types: it encodes what it sends by the workflow's or handler's codec, so that input which
+does not fit is refused before anything is durable, and decodes what comes back. It holds no other state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, TypeVarTuple, cast, overload
+
+import msgspec
+
+from understudy.actors import Target, address_of, tellable
+from understudy.app import App
+from understudy.building import handler_definition
+from understudy.codec import CallCodec
+from understudy.definitions import WorkflowDefinition
+from understudy.door import Door, HistoryTurn, IfExists, Outcome, RetryPlan, RunDescription, RunSummary
+from understudy.errors import RunHeld, UnknownName
+from understudy.failures import decode_ask_failure, decode_run_failure, run_ended
+from understudy.workflows import HasRun, HasRunOf, Workflow, workflow_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+MAX_HISTORY_TURNS: Final = 1_000
+MAX_LISTED: Final = 1_000
+
+
+class RunHandle(Generic[R]):
+    """One run, known by its id. Making a handle asks nobody; the run need not exist."""
+
+    def __init__(self, client: Client, run_id: str, workflow: WorkflowDefinition | None = None) -> None:
+        self.run_id: Final = run_id
+        self._client = client
+        self._door = client.door
+        self._workflow = workflow
+
+    async def result(self) -> R:
+        """What the run returns, once it has ended.
+
+        Raises what the run raised if its class is in the workflow's `raises=`, else RunFailed; RunCancelled,
+        RunTerminated, RunTimedOut or RunHeld if that is how it stands.
+        """
+        outcome = await self._door.wait(self.run_id)
+        return cast("R", self._client.value_of(outcome, self._workflow))
+
+    @overload
+    async def ask(
+        self, handler: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+    @overload
+    async def ask(self, handler: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+    async def ask(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What the handler returns; AskFailed if it raises."""
+        return await self._client.ask(self.run_id, handler, *args, **kwargs)
+
+    async def tell(self, handler: Callable[Concatenate[Any, P], Any], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Returns when the message is durable, not when it has been handled."""
+        await self._client.tell(self.run_id, handler, *args, **kwargs)
+
+    async def cancel(self, reason: str = "") -> None:
+        """Ask the run to end: a CancelledError arrives in its code, which may clean up."""
+        await self._door.cancel(self.run_id, reason)
+
+    async def terminate(self, reason: str = "") -> None:
+        """End the run at once, without clean-up."""
+        await self._door.terminate(self.run_id, reason)
+
+    async def release(self) -> None:
+        """Let a held run go on, once what held it has been dealt with."""
+        await self._door.release(self.run_id)
+
+    async def retry(
+        self,
+        *args: Any,
+        redo: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        dry_run: bool = False,
+        **kwargs: Any,
+    ) -> RetryPlan:
+        """Start the next execution of an ended run, with new input if any is given.
+
+        A finished task is reused if its name, arguments, occurrence and version are the same, or it is named
+        in `keep`, and it is not named in `redo`. With `dry_run` nothing happens: look at the plan.
+        """
+        encoded, digest = None, ""
+        if args or kwargs:
+            encoded, digest = _checked(await self._call_codec(), args, kwargs)
+        return await self._door.retry(self.run_id, encoded, digest, redo=redo, keep=keep, dry_run=dry_run)
+
+    async def describe(self) -> RunDescription:
+        """How the run stands now."""
+        return await self._door.describe(self.run_id)
+
+    async def history(self, after: int = 0, limit: int = MAX_HISTORY_TURNS) -> list[HistoryTurn]:
+        """The run's turns after turn `after`, in order, at most `limit` (and at most 1,000)."""
+        return await self._door.history(self.run_id, after, min(limit, MAX_HISTORY_TURNS))
+
+    async def _call_codec(self) -> CallCodec:
+        workflow = self._workflow or self._client.workflow((await self.describe()).workflow)
+        return workflow.call
+
+    def __repr__(self) -> str:
+        return f"<run {self.run_id}>"
+
+
+class Client:
+    """Talks to whoever runs the runs of these apps, through a `Door`."""
+
+    def __init__(self, door: Door, apps: Sequence[App]) -> None:
+        self.door: Final = door
+        self._workflows = {name: workflow for app in apps for name, workflow in app.workflows.items()}
+
+    @overload
+    async def start(self, workflow: Workflow[P, R], *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]: ...
+    @overload
+    async def start(
+        self,
+        workflow: Callable[[*Ts], Coroutine[Any, Any, R]],
+        *args: *Ts,
+        id: str | None = None,
+        if_exists: IfExists = "return",
+    ) -> RunHandle[R]: ...
+    @overload
+    async def start(self, workflow: type[HasRun[P, R]], *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]: ...
+    @overload
+    async def start(
+        self,
+        workflow: type[HasRunOf[R, *Ts]],
+        *args: *Ts,
+        id: str | None = None,
+        if_exists: IfExists = "return",
+    ) -> RunHandle[R]: ...
+    async def start(self, workflow: Any, *args: object, **kwargs: Any) -> RunHandle[Any]:
+        """Start a run; it is durable when this returns.
+
+        An `id` that is taken gives the run that has it, or AlreadyExists with `if_exists="error"`. BadInput if
+        the arguments do not fit. A parameter that is called `id` or `if_exists` is given by position.
+        """
+        run_id, if_exists = kwargs.pop("id", None), kwargs.pop("if_exists", "return")
+        _, definition = workflow_of(workflow)
+        encoded, digest = _checked(definition.call, args, kwargs)
+        started = await self.door.start(definition.name, encoded, digest, run_id=run_id, if_exists=if_exists)
+        return RunHandle(self, started.run_id, definition)
+
+    @overload
+    async def run(self, workflow: Workflow[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def run(
+        self,
+        workflow: Callable[[*Ts], Coroutine[Any, Any, R]],
+        *args: *Ts,
+        id: str | None = None,
+        if_exists: IfExists = "return",
+    ) -> R: ...
+    @overload
+    async def run(self, workflow: type[HasRun[P, R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def run(
+        self,
+        workflow: type[HasRunOf[R, *Ts]],
+        *args: *Ts,
+        id: str | None = None,
+        if_exists: IfExists = "return",
+    ) -> R: ...
+    async def run(self, workflow: Any, *args: object, **kwargs: Any) -> Any:
+        """`start`, and the result."""
+        return await (await self.start(workflow, *args, **kwargs)).result()
+
+    @overload
+    def handle(self, run_id: str) -> RunHandle[Any]: ...
+    @overload
+    def handle(self, run_id: str, workflow: Callable[..., Coroutine[Any, Any, R]]) -> RunHandle[R]: ...
+    @overload
+    def handle(self, run_id: str, workflow: type[HasRun[..., R]]) -> RunHandle[R]: ...
+    def handle(self, run_id: str, workflow: Any = None) -> RunHandle[Any]:
+        """The run of this id; `workflow` gives its result a type."""
+        return RunHandle(self, run_id, None if workflow is None else workflow_of(workflow)[1])
+
+    @overload
+    async def ask(
+        self,
+        target: Target,
+        handler: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
+    @overload
+    async def ask(
+        self, target: Target, handler: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    async def ask(self, target: Target, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What the run's or actor's handler returns; AskFailed if it raises."""
+        definition = handler_definition(handler)
+        encoded, _ = _checked(definition.call, args, kwargs)
+        reply = await self.door.ask(address_of(target), definition.name, encoded, readonly=definition.readonly)
+        if reply.failure is not None:
+            raise decode_ask_failure(reply.failure)
+        return definition.result.decode(reply.result or b"null")
+
+    async def tell(
+        self, target: Target, handler: Callable[Concatenate[Any, P], Any], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Returns when the message is durable, not when it has been handled."""
+        definition = tellable(handler)
+        encoded, _ = _checked(definition.call, args, kwargs)
+        await self.door.tell(address_of(target), definition.name, encoded)
+
+    async def list(self, *, status: str = "", workflow: str = "", limit: int = 100) -> list[RunSummary]:
+        """Runs, newest first, at most `limit` (and at most 1,000); an empty filter matches all."""
+        return await self.door.list_runs(status=status, workflow=workflow, limit=min(limit, MAX_LISTED))
+
+    def workflow(self, name: str) -> WorkflowDefinition:
+        """The workflow of that name in this client's apps."""
+        if name not in self._workflows:
+            raise UnknownName(f"no workflow {name} in this client's apps; they have: {_names(self._workflows)}")
+        return self._workflows[name]
+
+    def value_of(self, outcome: Outcome, workflow: WorkflowDefinition | None = None) -> Any:
+        """The result in `outcome`, or the exception that says how the run ended."""
+        workflow = workflow or self._workflows.get(outcome.workflow)
+        match outcome.status:
+            case "succeeded" if workflow is not None:
+                return workflow.result.decode(outcome.result or b"null")
+            case "succeeded":
+                return msgspec.json.decode(outcome.result or b"null")
+            case "held":
+                raise RunHeld(outcome.run_id, outcome.held_why, outcome.reason)
+            case "failed" if outcome.failure is not None:
+                raise decode_run_failure(outcome.run_id, outcome.failure, workflow.raises if workflow else ())
+            case status:
+                raise run_ended(outcome.run_id, status, outcome.reason)
+
+
+def _checked(codec: CallCodec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, str]:
+    """The encoded call; BadInput here, and not later in the run, if a value does not fit its annotation."""
+    encoded, digest = codec.encode(args, kwargs)
+    codec.decode(encoded)
+    return encoded, digest
+
+
+def _names(names: dict[str, Any]) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,97 @@
+"""What user code is running inside of: a run or actor (`RunContext`), or an attempt of a task (`AttemptContext`).
+
+The runtime sets one of the two context variables; the public functions read them. A function called in
+neither is a plain Python call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from datetime import datetime
+from random import Random
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+if TYPE_CHECKING:
+    from understudy.definitions import HandlerDefinition, TaskDefinition, WorkflowDefinition
+    from understudy.options import TaskOptions
+
+
+class RunContext(Protocol):
+    """The durable side of a workflow run or of an actor's handler, as user code reaches it.
+
+    The calls are made (and numbered) at once, when the method is called from the awaiting coroutine's first
+    step; what they return is a future of the run's own loop.
+    """
+
+    def call_task(
+        self, task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], options: TaskOptions, default: Any
+    ) -> Awaitable[Any]: ...
+
+    def call_workflow(
+        self, workflow: WorkflowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], run_id: str | None
+    ) -> Awaitable[Any]:
+        """Run as a child and await its result."""
+        ...
+
+    def start_workflow(
+        self, workflow: WorkflowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], run_id: str | None
+    ) -> str:
+        """Start as a child that may outlive this run; returns its run id."""
+        ...
+
+    def ask(
+        self, key_suffix: str, handler: HandlerDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Awaitable[Any]:
+        """Ask the actor `kind/id` of this namespace."""
+        ...
+
+    def tell(
+        self, key_suffix: str, handler: HandlerDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None: ...
+
+    def wait_until(self, predicate: Callable[[], Any]) -> Awaitable[Any]:
+        """The predicate's first value that is neither None nor False; asked again after every change."""
+        ...
+
+    def continue_as_new(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException:
+        """What to raise to end this execution and begin the next."""
+        ...
+
+    def patched(self, patch_id: str) -> bool: ...
+    def now(self) -> datetime: ...
+    def random(self) -> Random: ...
+    def uuid4(self) -> UUID: ...
+
+    @property
+    def run_id(self) -> str: ...
+
+
+class TaskInfo(msgspec.Struct, frozen=True):
+    """Who an attempt is. `key` is its idempotency key: the same for every attempt and dispatch of one call.
+
+    `progress` is what the previous attempt last gave to `heartbeat()`, decoded to plain JSON types, or None.
+    """
+
+    key: str
+    run_id: str
+    task: str
+    attempt: int
+    dispatch: int
+    progress: Any = None
+
+
+class AttemptContext(Protocol):
+    """The attempt that this thread, task or process is running."""
+
+    @property
+    def info(self) -> TaskInfo: ...
+
+    def heartbeat(self, progress: Any) -> None: ...
+
+
+current_run: ContextVar[RunContext | None] = ContextVar("understudy_run", default=None)
+current_attempt: ContextVar[AttemptContext | None] = ContextVar("understudy_attempt", default=None)

@@ -1,0 +1,139 @@
+"""Errors, ordered by whose fault they are.
+
+    UnderstudyError
+    ├── BadRequest             the caller's: wrong name, input that does not fit, conflicting id
+    │   ├── UnknownName            no such workflow, task, actor, handler or run
+    │   ├── BadInput               a value does not fit the annotation it is meant for
+    │   ├── BadDefinition          a decorated function the runtime cannot serve (raised when the app is built)
+    │   └── AlreadyExists          the run id is taken and `if_exists="error"` was asked for
+    ├── RunError               the run's: how it ended, seen by whoever awaits its result
+    │   ├── RunFailed, RunCancelled, RunTerminated, RunTimedOut
+    │   └── RunHeld                stopped and waiting for a person
+    ├── TaskFailed             a task's, seen by the workflow that called it
+    │   └── TaskTimedOut
+    ├── AskFailed              a handler's, seen by whoever asked it
+    ├── Overloaded             nobody's: a bound was reached; try again after `retry_after_s`
+    ├── StoreError             the store's: full disk, I/O error, corrupt file, locked by another process
+    └── Bug                    ours
+
+`NotDurable` is a RuntimeError: asyncio and anyio treat NotImplementedError as an invitation to fall
+back to hidden threads. `Evicted` and `Stalled` are BaseExceptions, so that no `except Exception` in
+user code swallows them.
+"""
+
+from __future__ import annotations
+
+
+class UnderstudyError(Exception):
+    """The base of every error that understudy raises on purpose."""
+
+
+class BadRequest(UnderstudyError):
+    """The caller asked for something that cannot be; asking again unchanged will not help."""
+
+
+class UnknownName(BadRequest):
+    """No workflow, task, actor, handler or run is known by that name."""
+
+
+class BadInput(BadRequest):
+    """A value does not fit its annotation, or cannot be encoded; the message names the field."""
+
+
+class BadDefinition(BadRequest):
+    """A definition cannot be served, for example because of an unsupported annotation."""
+
+
+class AlreadyExists(BadRequest):
+    """A run of that id exists."""
+
+
+class RunError(UnderstudyError):
+    """A run ended in another way than success. `run_id` tells which."""
+
+    def __init__(self, run_id: str, message: str) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+
+
+class RunFailed(RunError):
+    """Workflow code raised. `type`, `detail` and `traceback` are those of its exception."""
+
+    def __init__(self, run_id: str, type: str, detail: str, traceback: str = "") -> None:
+        super().__init__(run_id, f"run {run_id} failed: {type}: {detail}" if detail else f"run {run_id} failed: {type}")
+        self.type = type
+        self.detail = detail
+        self.traceback = traceback
+
+
+class RunCancelled(RunError):
+    """The run was cancelled and has finished its clean-up."""
+
+
+class RunTerminated(RunError):
+    """The run was ended at once, without clean-up."""
+
+
+class RunTimedOut(RunError):
+    """The run's total deadline passed."""
+
+
+class RunHeld(RunError):
+    """The run is stopped and waits for a person. `why` is diverged, stalled, poisoned or uncertain."""
+
+    def __init__(self, run_id: str, why: str, detail: str) -> None:
+        super().__init__(run_id, f"run {run_id} is held ({why}): {detail}")
+        self.why = why
+        self.detail = detail
+
+
+class TaskFailed(UnderstudyError):
+    """A task gave up. `type`, `message` and `traceback` are those of the last attempt's exception."""
+
+    def __init__(self, type: str, message: str, traceback: str = "") -> None:
+        super().__init__(f"{type}: {message}" if message else type)
+        self.type = type
+        self.message = message
+        self.traceback = traceback
+
+
+class TaskTimedOut(TaskFailed):
+    """The last attempt, or all attempts together, took too long."""
+
+
+class AskFailed(UnderstudyError):
+    """An asked handler raised. `type`, `message` and `traceback` are those of its exception."""
+
+    def __init__(self, type: str, message: str, traceback: str = "") -> None:
+        super().__init__(f"{type}: {message}" if message else type)
+        self.type = type
+        self.message = message
+        self.traceback = traceback
+
+
+class Overloaded(UnderstudyError):
+    """A bound was reached; nothing was accepted. Try again after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class StoreError(UnderstudyError):
+    """The store cannot be used; nothing that was not made durable has been acknowledged."""
+
+
+class Bug(UnderstudyError):
+    """A fault of understudy itself. Please report it, with the message."""
+
+
+class NotDurable(RuntimeError):
+    """Workflow code used something that would not survive a restart. Put it in a task."""
+
+
+class Evicted(BaseException):
+    """Raised inside a run's coroutines when the run leaves memory; never seen by finished code."""
+
+
+class Stalled(BaseException):
+    """Raised inside workflow code that keeps one step busy for too long."""

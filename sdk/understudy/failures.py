@@ -1,0 +1,157 @@
+"""Exceptions as values, and back: how user code's errors travel.
+
+An error class listed in `raises=` is rebuilt from its arguments and attributes, as plain JSON types, and reaches
+the caller as itself; any other becomes `TaskFailed` with the type, message and traceback as text. A listed
+error whose arguments have no JSON form travels like any other.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from typing import Any, Final, Literal, NamedTuple, Protocol
+
+import msgspec
+from msgspec import Raw
+
+from understudy import values
+from understudy.errors import (
+    AskFailed,
+    BadInput,
+    RunCancelled,
+    RunError,
+    RunFailed,
+    RunTerminated,
+    RunTimedOut,
+    TaskFailed,
+    TaskTimedOut,
+)
+
+FailureKind = Literal["error", "timeout", "cancelled", "lost"]
+
+MAX_TRACEBACK_CHARS: Final = 8_000
+"""Longer tracebacks keep their end, where the error is."""
+
+MAX_MESSAGE_CHARS: Final = 2_000
+
+
+class FailureFields(NamedTuple):
+    """What is kept of an exception. `arguments` is JSON: [its arguments, its attributes]."""
+
+    type: str
+    message: str = ""
+    traceback: str = ""
+    arguments: Raw | None = None
+    kind: FailureKind = "error"
+    final: bool = False
+
+
+class FailureLike(Protocol):
+    """What can be turned back into an exception: `FailureFields`, or the runtime's own record."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def traceback(self) -> str: ...
+    @property
+    def arguments(self) -> Raw | None: ...
+    @property
+    def kind(self) -> FailureKind: ...
+
+
+class _Parts(msgspec.Struct, array_like=True):
+    args: list[Any]
+    attributes: dict[str, Any] = {}
+
+
+_parts: Final = values.Decoder(_Parts, "the arguments of an exception")
+
+
+def encode_failure(
+    error: BaseException, raises: Sequence[type[Exception]] = (), final: Collection[str] = ()
+) -> FailureFields:
+    """What is kept of `error`. `final` names the classes that no policy tries again, subclasses included."""
+    names = [base.__qualname__ for base in type(error).__mro__]
+    listed = next((base for base in type(error).__mro__ if base in raises), None)
+    return FailureFields(
+        type=names[0] if listed is None else listed.__qualname__,
+        message=_text(error)[:MAX_MESSAGE_CHARS],
+        traceback=_clean("".join(traceback.format_exception(error)))[-MAX_TRACEBACK_CHARS:],
+        arguments=None if listed is None else _encode_arguments(error),
+        final=any(name in final for name in names),
+    )
+
+
+def decode_failure(failure: FailureLike, raises: Sequence[type[Exception]] = ()) -> Exception:
+    """The exception that the caller of a task sees."""
+    listed = _rebuild(failure, raises)
+    if listed is not None:
+        return listed
+    kind = TaskTimedOut if failure.kind == "timeout" else TaskFailed
+    return kind(failure.type, failure.message, failure.traceback)
+
+
+def decode_run_failure(run_id: str, failure: FailureLike, raises: Sequence[type[Exception]] = ()) -> Exception:
+    """The exception that whoever awaits a failed run sees, a parent run included."""
+    listed = _rebuild(failure, raises)
+    return listed or RunFailed(run_id, failure.type, failure.message, failure.traceback)
+
+
+def decode_ask_failure(failure: FailureLike) -> Exception:
+    """The exception that whoever asked a handler sees."""
+    return AskFailed(failure.type, failure.message, failure.traceback)
+
+
+_ENDS: Final[dict[str, type[RunError]]] = {
+    "cancelled": RunCancelled,
+    "terminated": RunTerminated,
+    "timed_out": RunTimedOut,
+}
+
+
+def run_ended(run_id: str, status: str, reason: str = "") -> RunError:
+    """The error for a run that was ended from outside: cancelled, terminated or timed out."""
+    message = f"run {run_id} {'timed out' if status == 'timed_out' else f'was {status}'}"
+    return _ENDS[status](run_id, f"{message}: {reason}" if reason else message)
+
+
+def _encode_arguments(error: BaseException) -> Raw | None:
+    try:
+        return Raw(values.encode(_Parts(list(error.args), vars(error)), type(error).__qualname__))
+    except BadInput:
+        return None
+
+
+def _rebuild(failure: FailureLike, raises: Sequence[type[Exception]]) -> Exception | None:
+    listed = next((kind for kind in raises if kind.__qualname__ == failure.type), None)
+    if listed is None or failure.arguments is None:
+        return None
+    parts = _parts.decode(failure.arguments, failure.type)
+    error = _construct(listed, parts.args)
+    vars(error).update(parts.attributes)
+    return error
+
+
+def _construct(kind: type[Exception], args: list[Any]) -> Exception:
+    # A constructor may take other arguments than it leaves in `args`; the attributes say what it did.
+    with suppress(Exception):
+        error = kind(*args)
+        if list(error.args) == args:
+            return error
+    error = kind.__new__(kind, *args)
+    error.args = tuple(args)
+    return error
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return _clean(str(error))
+    except Exception as broken:
+        return f"<its message could not be made: {type(broken).__name__}>"
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,71 @@
+"""Functions for code inside workflows, actors and tasks. Each says clearly when it is called elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from random import Random
+from typing import Any, NoReturn, TypeVar, cast
+from uuid import UUID
+
+from understudy.context import RunContext, TaskInfo, current_attempt, current_run
+from understudy.errors import BadRequest
+
+T = TypeVar("T")
+
+
+def now() -> datetime:
+    """The time of the current turn, in UTC; the same in every replay."""
+    return _run("now").now()
+
+
+def random() -> Random:
+    """A random generator of this run's own; the same in every replay."""
+    return _run("random").random()
+
+
+def uuid4() -> UUID:
+    """A random UUID; the same in every replay."""
+    return _run("uuid4").uuid4()
+
+
+async def wait_until(predicate: Callable[[], T | None]) -> T:
+    """The first value of `predicate()` that is neither None nor False; asked again after every change."""
+    return cast("T", await _run("wait_until").wait_until(predicate))
+
+
+def patched(patch_id: str) -> bool:
+    """Whether this run takes the new side of a change: True unless it passed here before the change was made."""
+    return _run("patched").patched(patch_id)
+
+
+def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
+    """End this execution and begin the next one with this input and an empty history."""
+    raise _run("continue_as_new").continue_as_new(args, kwargs)
+
+
+def task_info() -> TaskInfo:
+    """Who the running attempt is, its idempotency key and its predecessor's progress. Only inside a task."""
+    attempt = current_attempt.get()
+    if attempt is None:
+        raise BadRequest("task_info() works only inside a task that a workflow called")
+    return attempt.info
+
+
+def heartbeat(progress: Any = None) -> None:
+    """Say that the attempt is alive; the next attempt gets the last `progress` in its `task_info()`.
+
+    Where a task is called as a plain function there is nobody to tell, and nothing happens.
+    """
+    attempt = current_attempt.get()
+    if attempt is not None:
+        attempt.heartbeat(progress)
+    elif current_run.get() is not None:
+        raise BadRequest("heartbeat() was called in workflow code; it belongs in a task")
+
+
+def _run(function: str) -> RunContext:
+    run = current_run.get()
+    if run is None:
+        raise BadRequest(f"{function}() works only inside a workflow or an actor")
+    return run

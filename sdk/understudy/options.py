@@ -1,0 +1,119 @@
+"""What users set on tasks and calls: durations, retries, timeouts.
+
+All of it is frozen, validated once where it is written, and encoded into the run's journal with the
+call it belongs to, so that a later change of code does not change calls already made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final, Literal
+
+import msgspec
+
+from understudy.errors import BadDefinition
+
+Duration = float | int | str | timedelta
+"""Seconds, a timedelta, or text such as "90s", "5m", "1h30m", "3d"."""
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_FOREVER_S: Final = 100 * 365 * 86400.0
+
+MAX_ATTEMPTS: Final = 1_000_000
+
+
+def seconds(duration: Duration) -> float:
+    """`duration` in seconds; BadDefinition if it is not a duration of 0 to 100 years."""
+    if isinstance(duration, timedelta):
+        value = duration.total_seconds()
+    elif isinstance(duration, str):
+        value = _parse(duration)
+    else:
+        value = float(duration)
+    if not 0 <= value <= _FOREVER_S:
+        raise BadDefinition(f"{duration!r} is not a duration between 0 seconds and 100 years")
+    return value
+
+
+def _parse(text: str) -> float:
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
+        raise BadDefinition(f'{text!r} is not a duration; write seconds, a timedelta, or text such as "90s" or "1h30m"')
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When a failed attempt is tried again, as journalled. All times in seconds.
+
+    The delay before attempt n+1 is `delays_s[n-1]` (the last one repeats), or `first_s * factor**(n-1)`
+    up to `cap_s`; `jitter` spreads it by up to that share of itself, either way.
+    """
+
+    attempts: int = 1
+    first_s: float = 1.0
+    factor: float = 2.0
+    cap_s: float = 300.0
+    jitter: float = 0.0
+    delays_s: tuple[float, ...] = ()
+    final: tuple[str, ...] = ()
+
+    def delay_s(self, failed_attempt: int, chance: float) -> float:
+        """Seconds to wait after attempt `failed_attempt` (from 1); `chance` in [0, 1) drives the jitter."""
+        if self.delays_s:
+            base = self.delays_s[min(failed_attempt, len(self.delays_s)) - 1]
+        else:
+            # The exponent is bounded because a float overflows long before a run gives up.
+            base = min(self.cap_s, self.first_s * self.factor ** min(failed_attempt - 1, 64))
+        return base * (1 + self.jitter * (2 * chance - 1))
+
+
+def Retry(  # noqa: N802 - reads as the value it makes
+    attempts: int | None = None,
+    *,
+    first: Duration = 1,
+    factor: float = 2.0,
+    cap: Duration = "5m",
+    jitter: float = 0.1,
+    delays: Sequence[Duration] = (),
+    final: Sequence[type[BaseException] | str] = (),
+) -> RetryPolicy:
+    """How often and when a failed attempt is tried again.
+
+    `attempts` counts the first one; it defaults to one more than `delays` has entries, else to 3. Errors
+    listed in `final`, by class or by name, are not tried again.
+    """
+    tries = attempts if attempts is not None else (len(delays) + 1 if delays else 3)
+    if not 1 <= tries <= MAX_ATTEMPTS:
+        raise BadDefinition(f"Retry(attempts={tries}): give a number from 1 to {MAX_ATTEMPTS}")
+    if not 0 <= jitter <= 1:
+        raise BadDefinition(f"Retry(jitter={jitter}): give a share from 0 to 1")
+    if factor < 1:
+        raise BadDefinition(f"Retry(factor={factor}): delays must not shrink; give 1 or more")
+    names = tuple(error if isinstance(error, str) else error.__qualname__ for error in final)
+    return RetryPolicy(
+        tries, seconds(first), factor, seconds(cap), jitter, tuple(seconds(delay) for delay in delays), names
+    )
+
+
+Isolation = Literal["", "process"]
+
+
+class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything the runtime must know to run one call of a task; journalled with the call.
+
+    `timeout_s` bounds one attempt from start to finish, `deadline_s` all attempts and delays together,
+    `heartbeat_s` the silence of an attempt that has called `heartbeat()` or must. None means unbounded.
+    `version` takes part in the decision whether a retried run may reuse a finished task.
+    """
+
+    retry: RetryPolicy = RetryPolicy()
+    timeout_s: float | None = None
+    deadline_s: float | None = None
+    heartbeat_s: float | None = None
+    optional: bool = False
+    isolate: Isolation = ""
+    memory_mb: int | None = None
+    version: str = ""

@@ -1,0 +1,282 @@
+"""Tasks for the executor's tests: each says with a heartbeat that it has begun, then does what its name says."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from understudy import App, Retry, heartbeat, task_info
+from understudy.context import current_attempt
+
+app = App("sample")
+gate = threading.Event()
+"""What `waits_for_gate` waits for."""
+
+
+class Declined(Exception):
+    pass
+
+
+@app.task
+async def echo(value: int) -> int:
+    return value
+
+
+@app.task
+async def pauses(value: int) -> int:
+    await asyncio.sleep(0)
+    return value
+
+
+@app.task
+async def forever() -> None:
+    heartbeat("begun")
+    await asyncio.Event().wait()
+
+
+@app.task
+async def cleans_up() -> None:
+    heartbeat("begun")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(0)
+        heartbeat("cleaned up")
+
+
+@app.task
+async def finishes_anyway() -> str:
+    heartbeat("begun")
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        return "done after all"
+
+
+@app.task
+async def fails_while_cancelled() -> None:
+    heartbeat("begun")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        raise Declined("in the clean-up")
+
+
+@app.task
+async def ignores_cancellation() -> None:
+    heartbeat("begun")
+    while not gate.is_set():
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.001)
+
+
+@app.task
+async def beats_for(times: int) -> str:
+    for step in range(times):
+        heartbeat(step)
+        await asyncio.sleep(0.02)
+    return "alive all the time"
+
+
+@app.task
+async def waits_for_gate() -> str:
+    heartbeat("begun")
+    gate.wait()
+    return "released"
+
+
+@app.task(raises=(Declined,), retry=Retry(final=[KeyError]))
+async def fails(kind: str) -> None:
+    match kind:
+        case "declined":
+            raise Declined("card", 3)
+        case "key":
+            raise KeyError("missing")
+        case "exit":
+            raise SystemExit(3)
+        case "cancelled":
+            raise asyncio.CancelledError("of its own accord")
+        case _:
+            raise ValueError("boom")
+
+
+@app.task
+async def loses_a_child_task() -> None:
+    async def leaves() -> None:
+        raise SystemExit(4)
+
+    await asyncio.create_task(leaves())
+
+
+@app.task
+async def returns_anything() -> Any:
+    return object()
+
+
+@app.task
+async def who() -> dict[str, Any]:
+    info = task_info()
+    return {"key": info.key, "run": info.run_id, "attempt": info.attempt, "progress": info.progress}
+
+
+@app.task
+async def beats_then_fails() -> None:
+    for step in range(100):
+        heartbeat(step)
+    raise ValueError("after 100 steps")
+
+
+@app.task
+async def beats_once_more() -> None:
+    heartbeat("begun")
+    while not gate.is_set():
+        await asyncio.sleep(0.001)
+    heartbeat("once more")
+    await asyncio.Event().wait()
+
+
+@app.task
+async def beats_with(characters: int) -> None:
+    heartbeat("x" * characters)
+
+
+@app.task
+async def knows_where_it_is() -> bool:
+    return current_attempt.get() is not None and threading.current_thread().name == "understudy-work"
+
+
+# --- threads
+
+
+@app.task
+def thread_echo(value: int) -> int:
+    return value
+
+
+@app.task
+def thread_is_daemon() -> bool:
+    return threading.current_thread().daemon
+
+
+@app.task
+def thread_waits_for_gate() -> str:
+    heartbeat("begun")
+    gate.wait()
+    return "released"
+
+
+@app.task
+def thread_beats_until_stopped() -> None:
+    heartbeat("begun")
+    while True:
+        gate.wait()
+        heartbeat("going on")
+
+
+@app.task
+def thread_fails(kind: str) -> None:
+    raise SystemExit(1) if kind == "exit" else StopIteration(kind)
+
+
+# --- processes
+
+
+@app.task(isolate="process")
+def process_echo(value: int) -> int:
+    return value
+
+
+@app.task(isolate="process")
+def process_id() -> int:
+    return os.getpid()
+
+
+@app.task(isolate="process")
+def process_forever() -> None:
+    heartbeat(os.getpid())
+    while True:
+        time.sleep(60)
+
+
+@app.task(isolate="process")
+def process_computes_forever() -> None:
+    heartbeat(os.getpid())
+    while True:
+        pass
+
+
+@app.task(isolate="process")
+def process_holds_the_lock_forever() -> None:
+    heartbeat(os.getpid())
+    ctypes.PyDLL(None).pause()  # unlike CDLL, this keeps the interpreter lock
+
+
+@app.task(isolate="process")
+def process_with_offspring() -> None:
+    offspring = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    heartbeat([os.getpid(), offspring.pid])
+    offspring.wait()
+
+
+@app.task(isolate="process")
+def process_dies() -> None:
+    os._exit(7)
+
+
+@app.task(isolate="process", memory_mb=100)
+def process_needs_memory(megabytes: int) -> int:
+    return len(bytearray(megabytes * 1024 * 1024))
+
+
+@app.task(isolate="process")
+def process_fails(kind: str) -> None:
+    if kind == "exit":
+        raise SystemExit(2)
+    heartbeat("step 1")
+    heartbeat("step 2")
+    raise Declined("in a process")
+
+
+@app.task(isolate="process")
+def process_answers(size: int) -> str:
+    return "x" * size
+
+
+@app.task(isolate="process")
+async def process_coroutine(value: int) -> int:
+    await asyncio.sleep(0)
+    return value
+
+
+@app.task(isolate="process")
+def process_surroundings() -> dict[str, Any]:
+    return {
+        "modules": [name for name in sys.modules if name.partition(".")[0] in ("typer", "rich", "asyncio", "sqlite3")]
+        + [name for name in sys.modules if name.startswith(("understudy_runtime.actors", "understudy_runtime.storage"))],
+        "pythonpath": os.environ.get("PYTHONPATH"),
+        "progress": task_info().progress,
+    }
+
+
+@app.task(isolate="process")
+def process_prints(text: str) -> None:
+    print(text)
+
+
+@app.task(isolate="process")
+def process_measures(text: str) -> int:
+    return len(text)
+
+
+@app.task(isolate="process")
+def process_hangs_on(number: int, bad: int) -> None:
+    if number == bad:
+        heartbeat("begun")
+        time.sleep(600)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.execution import sample
+from tests.execution.conftest import Desk
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_plain_functions_run_in_daemon_threads(desk: Desk) -> None:
+    tokens = desk.dispatch_all([("thread_echo", n) for n in range(100)])
+    assert [await desk.result(token) for token in tokens] == list(range(100))
+    assert await desk.result(desk.dispatch("thread_is_daemon")) is True
+
+
+async def test_no_more_threads_run_than_are_allowed(desk: Desk) -> None:
+    tokens = desk.dispatch_all([("thread_waits_for_gate",)] * 3)
+    for token in tokens[:2]:
+        await desk.begun(token)
+    assert tokens[2] not in desk.progress
+    sample.gate.set()
+    assert [await desk.result(token) for token in tokens] == ["released"] * 3
+
+
+@pytest.mark.parametrize(("kind", "type"), [("exit", "SystemExit"), ("stop", "StopIteration")])
+async def test_whatever_is_raised_fails_that_attempt_and_nothing_else(desk: Desk, kind: str, type: str) -> None:
+    end = await desk.ended(desk.dispatch("thread_fails", kind))
+    assert end.failure is not None
+    assert end.failure.type == type
+    assert await desk.result(desk.dispatch("thread_echo", 1)) == 1
+
+
+async def test_cancelled_thread_learns_it_from_its_heartbeat(desk: Desk) -> None:
+    token = desk.dispatch("thread_beats_until_stopped")
+    await desk.begun(token)
+    desk.executor.cancel([token])
+    sample.gate.set()
+    end = await desk.ended(token)
+    assert end.failure is not None
+    assert (end.failure.type, end.failure.kind) == ("CancelledError", "cancelled")
+
+
+async def test_cancelled_thread_that_does_not_listen_is_reported_as_it_ends(desk: Desk) -> None:
+    token = desk.dispatch("thread_waits_for_gate")
+    await desk.begun(token)
+    desk.executor.cancel([token])
+    sample.gate.set()
+    assert await desk.result(token) == "released"
+
+
+async def test_timed_out_thread_is_reported_at_once_and_keeps_its_slot(desk: Desk) -> None:
+    stuck = desk.dispatch_all([("thread_waits_for_gate",)] * 2, timeout_s=0.01)
+    for token in stuck:
+        end = await desk.ended(token)
+        assert end.failure is not None
+        assert (end.failure.type, end.failure.kind) == ("TaskTimedOut", "timeout")
+    waiting = desk.dispatch("thread_echo", 1)
+    assert await desk.result(desk.dispatch("echo", 2)) == 2
+    assert waiting not in desk.ends
+    sample.gate.set()
+    assert await desk.result(waiting) == 1
