@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import Raw
-from understudy.options import TaskOptions
 
 from tests.execution import sample
+from understudy.options import TaskOptions
 from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Dispatch, Token
 from understudy_runtime.core.ports import Report
 from understudy_runtime.execution.executor import Limits, LocalExecutor
@@ -22,6 +22,9 @@ PATIENCE_S = 30.0
 class RealClock:
     def now(self) -> float:
         return time.time()
+
+    def call_at(self, at: float, callback: Callable[[], None]) -> Callable[[], None]:
+        raise AssertionError("attempts run in real time, whatever the clock says")
 
     def new_id(self) -> str:
         raise AssertionError("the executor makes no ids")

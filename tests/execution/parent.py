@@ -1,4 +1,4 @@
-"""A program to be killed: runs the process tasks named in its arguments and prints the progress of each, a line each."""
+"""A program to be killed: runs the process tasks named in its arguments and prints the progress of each."""
 
 from __future__ import annotations
 

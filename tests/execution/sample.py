@@ -54,10 +54,9 @@ async def cleans_up() -> None:
 @app.task
 async def finishes_anyway() -> str:
     heartbeat("begun")
-    try:
+    with suppress(asyncio.CancelledError):
         await asyncio.Event().wait()
-    except asyncio.CancelledError:
-        return "done after all"
+    return "done after all"
 
 
 @app.task
@@ -94,17 +93,13 @@ async def waits_for_gate() -> str:
 
 @app.task(raises=(Declined,), retry=Retry(final=[KeyError]))
 async def fails(kind: str) -> None:
-    match kind:
-        case "declined":
-            raise Declined("card", 3)
-        case "key":
-            raise KeyError("missing")
-        case "exit":
-            raise SystemExit(3)
-        case "cancelled":
-            raise asyncio.CancelledError("of its own accord")
-        case _:
-            raise ValueError("boom")
+    errors = {
+        "declined": Declined("card", 3),
+        "key": KeyError("missing"),
+        "exit": SystemExit(3),
+        "cancelled": asyncio.CancelledError("of its own accord"),
+    }
+    raise errors.get(kind, ValueError("boom"))
 
 
 @app.task
@@ -136,8 +131,7 @@ async def beats_then_fails() -> None:
 @app.task
 async def beats_once_more() -> None:
     heartbeat("begun")
-    while not gate.is_set():
-        await asyncio.sleep(0.001)
+    await asyncio.to_thread(gate.wait)
     heartbeat("once more")
     await asyncio.Event().wait()
 
@@ -258,8 +252,10 @@ async def process_coroutine(value: int) -> int:
 @app.task(isolate="process")
 def process_surroundings() -> dict[str, Any]:
     return {
-        "modules": [name for name in sys.modules if name.partition(".")[0] in ("typer", "rich", "asyncio", "sqlite3")]
-        + [name for name in sys.modules if name.startswith(("understudy_runtime.actors", "understudy_runtime.storage"))],
+        "modules": [name for name in sys.modules if name.partition(".")[0] in ("typer", "rich", "sqlite3")]
+        + [
+            name for name in sys.modules if name.startswith(("understudy_runtime.actors", "understudy_runtime.storage"))
+        ],
         "pythonpath": os.environ.get("PYTHONPATH"),
         "progress": task_info().progress,
     }

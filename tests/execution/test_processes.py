@@ -10,13 +10,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from understudy.definitions import TaskDefinition
 
 from tests.execution import sample
 from tests.execution.conftest import PATIENCE_S, Desk
+from understudy.definitions import TaskDefinition
 from understudy_runtime.core.messages import AttemptEnded
 from understudy_runtime.core.records import Failure
-from understudy_runtime.execution import processes
 from understudy_runtime.execution.executor import Limits
 from understudy_runtime.execution.load import load_task
 
@@ -163,10 +162,9 @@ def test_no_process_outlives_a_parent_that_is_killed(task: str) -> None:
     path = os.pathsep.join(sys.path)
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}) as parent:
         assert parent.stdout is not None
-        progress = msgspec.json.decode(parent.stdout.readline())
+        progress = msgspec.json.decode(parent.stdout.readline(), type=int | list[int])
         parent.send_signal(signal.SIGKILL)
-    pids = progress if isinstance(progress, list) else [progress]
-    assert all(ends(pid) for pid in pids)
+    assert all(ends(pid) for pid in ([progress] if isinstance(progress, int) else progress))
 
 
 # --- limits and targets
@@ -199,7 +197,7 @@ async def test_task_that_the_child_cannot_find_says_where_it_looked(
 ) -> None:
     definition = sample.app.tasks["process_echo"]
     lost = msgspec.structs.replace(definition, target=("tests.execution.sample", "hidden"))
-    monkeypatch.setitem(desk.executor._tasks, "process_echo", lost)  # type: ignore[index]
+    monkeypatch.setitem(desk.executor._tasks, "process_echo", lost)
     end = failure(await desk.ended(desk.dispatch("process_echo", 1)))
     assert end.type == "UnknownName"
     assert "tests.execution.sample" in end.message

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from understudy import Actor, ActorRef, App, BadDefinition, BadRequest, Retry, call, handler, readonly, start
 from understudy.building import handler_definition
 from understudy.workflows import workflow_of
@@ -67,7 +69,8 @@ def test_with_changes_the_options_of_one_call_and_not_of_the_task(app: App) -> N
 
 def test_an_optional_task_has_a_default(app: App) -> None:
     @app.task
-    async def task() -> int: ...
+    async def task() -> int:
+        return 1
 
     lenient = task.optional("none")
 
@@ -113,13 +116,15 @@ def test_starting_a_child_outside_a_workflow_says_what_to_do(app: App) -> None:
 def test_a_class_workflow_stays_the_class_and_names_its_handlers(app: App) -> None:
     @app.workflow(name="approval", timeout="3d")
     class Approval:
-        async def run(self) -> str: ...
+        async def run(self) -> str:
+            return ""
 
         @handler
         def decide(self, verdict: str) -> None: ...
 
         @readonly
-        def current(self) -> str | None: ...
+        def current(self) -> str | None:
+            return None
 
     owner, definition = workflow_of(Approval)
 
@@ -148,7 +153,8 @@ def test_an_actor_is_addressed_by_class_and_id(app: App) -> None:
         value: int = 0
 
         @handler
-        async def add(self, n: int) -> int: ...
+        async def add(self, n: int) -> int:
+            return n
 
     assert Counter.at("hits") == ActorRef("Counter", "hits")
     assert app.actors["Counter"].cls is Counter
@@ -168,10 +174,12 @@ def test_annotations_may_name_what_the_defining_function_or_the_module_defines(a
         n: int
 
     @app.task
-    async def local(value: Local) -> Local: ...
+    async def local(value: Local) -> Local:
+        return value
 
     @app.task
-    async def later(value: Later) -> Later: ...
+    async def later(value: Later) -> Later:
+        return value
 
     assert app.tasks["local"].call.decode(b'{"args":[{"n":1}],"kwargs":{}}')[0] == (Local(1),)
     assert app.tasks["later"].call.decode(b'{"args":[{"n":1}],"kwargs":{}}')[0] == (Later(1),)
@@ -237,24 +245,27 @@ def plain() -> None: ...
 async def unsupported(value: complex) -> None: ...
 
 
+WRONG: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda app: app.task(generator), "task generator is a generator"),
+    (lambda app: app.task(memory_mb=5)(plain), "memory limit"),
+    (lambda app: app.task(unsupported), r"unsupported\(\): parameter 'value': complex has no JSON form"),
+    (lambda app: app.task(timeout="soon"), "'soon' is not a duration"),
+    (lambda app: app.task(raises=(int,))(plain), "is not a class of exceptions"),
+    (lambda app: app.task(name="a/b")(plain), "is no name for task"),
+    (lambda app: app.task(name="x" * 201)(plain), "is no name for task"),
+    (lambda app: app.workflow(plain), "workflow plain must be an `async def`"),
+    (lambda app: app.workflow(WithoutRun), "has no `async def run"),
+    (lambda app: app.workflow(WithArguments), "__init__ must take no arguments"),
+    (lambda app: app.actor(NotAnActor), r"must derive from understudy\.Actor"),
+    (lambda app: app.actor(Silent), "nobody could talk to it"),
+    (lambda app: app.actor(Built), "declare its state as annotated attributes"),
+    (lambda app: App(""), "is no name for app"),
+]
+
+
 @pytest.mark.parametrize(
     ("define", "complaint"),
-    [
-        (lambda app: app.task(generator), "task generator is a generator"),
-        (lambda app: app.task(memory_mb=5)(plain), "memory limit"),
-        (lambda app: app.task(unsupported), r"unsupported\(\): parameter 'value': complex has no JSON form"),
-        (lambda app: app.task(timeout="soon"), "'soon' is not a duration"),
-        (lambda app: app.task(raises=(int,))(plain), "is not a class of exceptions"),
-        (lambda app: app.task(name="a/b")(plain), "is no name for task"),
-        (lambda app: app.task(name="x" * 201)(plain), "is no name for task"),
-        (lambda app: app.workflow(plain), "workflow plain must be an `async def`"),
-        (lambda app: app.workflow(WithoutRun), "has no `async def run"),
-        (lambda app: app.workflow(WithArguments), "__init__ must take no arguments"),
-        (lambda app: app.actor(NotAnActor), r"must derive from understudy\.Actor"),
-        (lambda app: app.actor(Silent), "nobody could talk to it"),
-        (lambda app: app.actor(Built), "declare its state as annotated attributes"),
-        (lambda app: App(""), "is no name for app"),
-    ],
+    WRONG,
 )
 def test_what_could_not_be_served_is_refused_where_it_is_written(define: Any, complaint: str, app: App) -> None:
     with pytest.raises(BadDefinition, match=complaint):

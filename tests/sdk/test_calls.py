@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from understudy import BadDefinition, BadInput
 from understudy.codec import CallCodec
 
@@ -114,18 +115,21 @@ def test_digests_are_the_same_in_every_process() -> None:
     assert len({run.stdout for run in runs}) == 1
 
 
+MISFITS: list[tuple[Any, ...]] = [
+    (charge, (), {}, "charge(order, times=..., note=...) needs a value for 'order'"),
+    (charge, (1, 2, 3), {}, "takes at most 2 positional arguments, not 3"),
+    (charge, (1,), {"order": 2}, "got 'order' both by position and by name"),
+    (charge, (1,), {"tims": 2}, "has no parameter 'tims'"),
+    (untyped, (), {"a": 1}, "has no parameter 'a'"),
+    (single, (float("nan"),), {}, "single(): order: nan is"),
+    (charge, (1,), {"note": 1j}, "charge(): note: a complex"),
+    (anything, (1, 2j), {}, "anything(): argument 2: a complex"),
+]
+
+
 @pytest.mark.parametrize(
     ("fn", "args", "kwargs", "complaint"),
-    [
-        (charge, (), {}, "charge(order, times=..., note=...) needs a value for 'order'"),
-        (charge, (1, 2, 3), {}, "takes at most 2 positional arguments, not 3"),
-        (charge, (1,), {"order": 2}, "got 'order' both by position and by name"),
-        (charge, (1,), {"tims": 2}, "has no parameter 'tims'"),
-        (untyped, (), {"a": 1}, "has no parameter 'a'"),
-        (single, (float("nan"),), {}, "single(): order: nan is"),
-        (charge, (1,), {"note": 1j}, "charge(): note: a complex"),
-        (anything, (1, 2j), {}, "anything(): argument 2: a complex"),
-    ],
+    MISFITS,
 )
 def test_arguments_that_do_not_fit_the_signature_are_refused_by_the_name_of_the_parameter(
     fn: Any, args: Any, kwargs: Any, complaint: str
@@ -168,18 +172,21 @@ def test_an_argument_with_surrogates_arrives_beside_others() -> None:
     assert codec.decode(codec.encode(*arguments)[0]) == arguments
 
 
+INPUTS: list[tuple[Any, ...]] = [
+    (charge, '[{"id":"a"}, 2]', ((Order("a"), 2), {})),
+    (charge, '{"order":{"id":"a"},"note":"n"}', ((Order("a"),), {"note": "n"})),
+    (single, '{"id":"a"}', ((Order("a"),), {})),
+    (single, '{"order":{"id":"a"}}', ((Order("a"),), {})),
+    (untyped, "3", ((3,), {})),
+    (untyped, '"x"', (("x",), {})),
+    (untyped, "null", ((None,), {})),
+    (anything, "{}", ((), {})),
+]
+
+
 @pytest.mark.parametrize(
     ("fn", "text", "expected"),
-    [
-        (charge, '[{"id":"a"}, 2]', ((Order("a"), 2), {})),
-        (charge, '{"order":{"id":"a"},"note":"n"}', ((Order("a"),), {"note": "n"})),
-        (single, '{"id":"a"}', ((Order("a"),), {})),
-        (single, '{"order":{"id":"a"}}', ((Order("a"),), {})),
-        (untyped, "3", ((3,), {})),
-        (untyped, '"x"', (("x",), {})),
-        (untyped, "null", ((None,), {})),
-        (anything, "{}", ((), {})),
-    ],
+    INPUTS,
 )
 def test_input_written_as_json_becomes_arguments(fn: Any, text: str, expected: object) -> None:
     codec = CallCodec(fn)

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+
 from understudy import RunFailed, RunTimedOut, TaskFailed, TaskTimedOut
 from understudy.failures import (
     MAX_MESSAGE_CHARS,

@@ -4,11 +4,12 @@ What they do in a run is the runtime's to prove; here only the way to it is test
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+
 from understudy import (
     Actor,
     App,
@@ -38,18 +39,22 @@ class Counter(Actor):
     value: int = 0
 
     @handler
-    async def add(self, n: int) -> int: ...
+    async def add(self, n: int) -> int:
+        return n
 
     @readonly
-    def get(self) -> int: ...
+    def get(self) -> int:
+        return self.value
 
 
 @app.task
-async def task(n: int) -> int: ...
+async def task(n: int) -> int:
+    return n
 
 
 @app.workflow
-async def child(n: int) -> int: ...
+async def child(n: int) -> int:
+    return n
 
 
 class Scribe:
@@ -80,7 +85,7 @@ class Scribe:
 
 
 @contextmanager
-def inside(run: Any) -> Iterator[None]:
+def inside(run: Any) -> Generator[None]:
     token = current_run.set(run)
     try:
         yield
@@ -164,7 +169,7 @@ def test_telling_a_readonly_method_is_refused() -> None:
 
 def test_a_method_that_is_not_a_handler_is_refused() -> None:
     with inside(Scribe()), pytest.raises(BadDefinition, match="is not a @handler or @readonly method"):
-        tell("run-1", Actor.at, "x")
+        tell("run-1", Counter.__repr__)
 
 
 def test_continue_as_new_ends_the_code_that_calls_it() -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pytest
+
 from understudy import Actor, BadDefinition, BadInput
 from understudy.codec import StateCodec
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from understudy import BadRequest
 from understudy.target import load_app, load_module, load_task, load_workflow
 
@@ -52,7 +53,7 @@ def test_a_class_workflow_is_found_by_the_name_of_the_class(shop: Path) -> None:
 
 
 def test_a_module_is_found_by_its_name(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(shop.parent))
+    monkeypatch.setattr(sys, "path", [str(shop.parent), *sys.path])
 
     assert load_workflow("shop:checkout").workflow.name == "checkout"
 

@@ -62,8 +62,6 @@ TURNS_PER_SLICE: Final = 256
 SNAPSHOT_TURNS: Final = 256
 """A loaded actor applies about so many turns at most."""
 MAX_MAILBOX: Final = 10_000
-WINDOW_S: Final = 60.0
-"""Timers of parked actors further ahead than this are read from the store when they come nearer."""
 SENDS_PER_TURN: Final = 1 << 20
 FOREVER: Final = float("inf")
 
@@ -86,6 +84,7 @@ class Engine:
         machine_of: Callable[[str], Machine[Any]],
         build: str,
         memory_bytes: int,
+        window_s: float,
         on_failed: Callable[[BaseException], None],
     ) -> None:
         self._clock = clock
@@ -94,6 +93,7 @@ class Engine:
         self._executor = executor
         self._machine_of = machine_of
         self._build = build
+        self._window_s = window_s
         self._on_failed = on_failed
         self._loop = asyncio.get_running_loop()
         self._cells: dict[str, Cell] = {}
@@ -495,14 +495,15 @@ class Engine:
 
     async def _look_ahead(self) -> None:
         """Load what is open or has mail, and take note of the duties up to the new horizon."""
-        self._horizon = self._clock.now() + WINDOW_S
+        self._horizon = self._clock.now() + self._window_s
         for key, at in await self._store.wakeful(self._horizon):
             if at is not None:
                 self._timers.set(key, at)
             elif key not in self._cells:
                 self._admit(key)
         self._arm()
-        self._clock.call_at(self._horizon - WINDOW_S / 2, self._look_further)
+        if self._horizon != FOREVER:
+            self._clock.call_at(self._horizon - self._window_s / 2, self._look_further)
 
     def _look_further(self) -> None:
         if self._failure is None:

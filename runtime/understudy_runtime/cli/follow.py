@@ -11,6 +11,7 @@ import asyncio
 import os
 import shlex
 import signal
+from typing import Any
 
 import msgspec
 
@@ -71,10 +72,11 @@ async def _watch(
     client: Client, run_id: str, title: str, end: asyncio.Future[Outcome], leaving: asyncio.Future[None]
 ) -> None:
     """Show how the run gets on until it has ended or somebody wants to leave."""
+    either: list[asyncio.Future[Any]] = [end, leaving]
     with progress(title) as shown:
         while not (end.done() or leaving.done()):
             shown.show(await client.door.describe(run_id))
-            await asyncio.wait([end, leaving], timeout=shown.interval_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, timeout=shown.interval_s, return_when=asyncio.FIRST_COMPLETED)
         shown.show(await client.door.describe(run_id))
 
 

@@ -1,7 +1,7 @@
 """`understudy runs retry | release | cancel | terminate`: each opens a node and follows the run to its end.
 
-The workflow's code is needed: `--target`, or where it was last run from. A dry run needs neither code nor node: what
-may be reused is read from the journal.
+The workflow's code is needed: `--target`, or where it was last run from. A dry run opens no node, because a node would
+go on with whatever is open in the store.
 """
 
 from __future__ import annotations
@@ -9,21 +9,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import Raw
 
+from understudy.door import RetryPlan
 from understudy.errors import BadRequest
 from understudy.target import WorkflowTarget, load_app
 from understudy_runtime.cli import begin
-from understudy_runtime.cli.arguments import arguments
+from understudy_runtime.cli.arguments import Arguments, arguments
 from understudy_runtime.cli.begin import Begin
 from understudy_runtime.cli.finish import follow_to_the_end
 from understudy_runtime.cli.follow import Following
 from understudy_runtime.cli.output import note, results_only
 from understudy_runtime.cli.place import Place
-from understudy_runtime.cli.plan import plan
 from understudy_runtime.cli.refusals import refusals
-from understudy_runtime.cli.render import pretty
+from understudy_runtime.cli.render import plan_facts, plan_lines, pretty
 from understudy_runtime.cli.stored import OPEN, Stored, reading, unknown
+from understudy_runtime.core.keys import run_key
+from understudy_runtime.core.records import Turn
 from understudy_runtime.core.run import CLOSED
+from understudy_runtime.execution.programs import AppPrograms
+from understudy_runtime.node.clocks import SystemClock
+from understudy_runtime.node.retrying import planned
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -40,15 +46,30 @@ def retry_run(operation: Operation, input: str | None, redo: Sequence[str], keep
     with results_only() as output, refusals():
         with reading(operation.place) as stored:
             workflow = _workflow_of(stored, operation.run_id, CLOSED)
-            planned = plan(stored.history(operation.run_id), redo, keep)
-        if dry_run:
-            shown = {"id": operation.run_id, **msgspec.to_builtins(planned)}
-            output.result(pretty(shown) if operation.as_json else str(planned))
-            return
+            history = stored.history(operation.run_id)
         following = _following(operation, workflow)
         given = None if input is None else arguments(following.target.workflow, input)
-        note(str(planned))
+        plan = _plan(following, operation.run_id, history, given, redo, keep)
+        if dry_run:
+            output.result(pretty(plan_facts(plan)) if operation.as_json else plan_lines(plan))
+            return
+        note(plan_lines(plan))
         follow_to_the_end(following, begin.retry(operation.run_id, given, redo, keep), output, operation.as_json)
+
+
+def _plan(
+    following: Following,
+    run_id: str,
+    history: list[Turn],
+    given: Arguments | None,
+    redo: Sequence[str],
+    keep: Sequence[str],
+) -> RetryPlan:
+    """What the next execution would do: the workflow's code is tried on a copy, without a node."""
+    programs = AppPrograms([following.target.app], None)
+    key = run_key(following.place.namespace, run_id)
+    input, digest = (Raw(given.encoded), given.digest) if given else (None, "")
+    return planned(programs, key, history, input, digest, redo=redo, keep=keep, now=SystemClock().now())[1]
 
 
 def release_run(operation: Operation) -> None:

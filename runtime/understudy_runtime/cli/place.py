@@ -44,6 +44,7 @@ class Place(msgspec.Struct, frozen=True):
         if self.file is None or known.get(workflow) == absolute:
             return
         with suppress(OSError):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
             fresh = _note(self.file).with_suffix(f".{os.getpid()}")
             fresh.write_bytes(msgspec.json.encode(known | {workflow: absolute}))
             fresh.replace(_note(self.file))

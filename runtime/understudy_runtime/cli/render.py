@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -10,7 +11,7 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import Raw
 
-from understudy.door import Outcome, RunStatus
+from understudy.door import Outcome, RetryPlan, RunStatus
 from understudy_runtime.cli.output import CANCELLED_OR_HELD, FAILED, SUCCEEDED
 from understudy_runtime.core.keys import id_of
 from understudy_runtime.core.messages import Description
@@ -107,6 +108,17 @@ def facts(description: Description) -> dict[str, Any]:
         "input": description.input,
         **({} if description.status == "running" else ended(outcome_of(description))),
     }
+
+
+def plan_facts(plan: RetryPlan) -> dict[str, Any]:
+    return {"id": plan.run_id, "execution": plan.execution, "reused": plan.reused, "redone": plan.redone}
+
+
+def plan_lines(plan: RetryPlan) -> str:
+    """Per task, how often it is reused and how often the next execution will begin by doing it."""
+    reused, redone = (Counter(name.rpartition("#")[0] for name in names) for names in (plan.reused, plan.redone))
+    tasks = [f"  {name}: {reused[name]} reused, {redone[name]} to do" for name in sorted({*reused, *redone})]
+    return "\n".join([f"execution {plan.execution} of run {plan.run_id}:", *(tasks or ["  no task is begun"])])
 
 
 def lines(shown: Mapping[str, Any]) -> str:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from understudy_runtime.cli.output import note, results_only
 from understudy_runtime.cli.place import Place
 from understudy_runtime.cli.refusals import refusals
-from understudy_runtime.cli.render import complaint, facts, history_lines, lines, moment, outcome_of, pretty, row_facts, table
+from understudy_runtime.cli.render import (
+    complaint,
+    facts,
+    history_lines,
+    lines,
+    moment,
+    outcome_of,
+    pretty,
+    row_facts,
+    table,
+)
 from understudy_runtime.cli.stored import reading
 from understudy_runtime.core.keys import id_of
 

@@ -87,10 +87,14 @@ class Sender(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ExecutionStarted(Input, frozen=True):
-    """An execution of a run begins; `input` is a JSON object {"args": [...], "kwargs": {...}}."""
+    """An execution of a run begins; `input` is a JSON object {"args": [...], "kwargs": {...}}.
+
+    `key` is the run's, so that a history can be replayed wherever it is taken.
+    """
 
     workflow: str
     input: Raw
+    key: str = ""
     execution: int = 1
     digest: str = ""
     build: str = ""

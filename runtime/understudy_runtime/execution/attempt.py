@@ -14,9 +14,9 @@ from contextvars import Context
 from typing import Any, Protocol
 
 from msgspec import Raw
+
 from understudy.context import TaskInfo, current_attempt
 from understudy.definitions import TaskDefinition
-
 from understudy_runtime.core.messages import Dispatch
 from understudy_runtime.core.ports import Clock
 from understudy_runtime.core.records import NULL, Failure

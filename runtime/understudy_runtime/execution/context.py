@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
+
 from understudy import values
 from understudy.context import TaskInfo
 from understudy.errors import BadInput
-
 from understudy_runtime.core.keys import id_of
 from understudy_runtime.core.messages import Dispatch
 
@@ -19,9 +19,7 @@ MAX_PROGRESS_BYTES: Final = 64_000
 def info_of(dispatch: Dispatch) -> TaskInfo:
     token = dispatch.token
     progress = None if dispatch.progress is None else msgspec.json.decode(dispatch.progress)
-    return TaskInfo(
-        dispatch.idempotency_key, id_of(token.key), dispatch.task, token.attempt, token.dispatch, progress
-    )
+    return TaskInfo(dispatch.idempotency_key, id_of(token.key), dispatch.task, token.attempt, token.dispatch, progress)
 
 
 def encode_progress(progress: Any) -> Raw:

@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import Final
 
 import msgspec
-from understudy.definitions import TaskDefinition, TaskKind
 
+from understudy.definitions import TaskDefinition, TaskKind
 from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Dispatch, Token
 from understudy_runtime.core.ports import Clock, Report
 from understudy_runtime.core.records import Failure
@@ -55,7 +55,7 @@ class LocalExecutor:
         self._idle = asyncio.Event()
 
     def open(self, report: Callable[[list[Report]], None]) -> None:
-        """Start the work loop. From now on `report` is called on this loop, in batches, and never from within a call."""
+        """Start the work loop. From now on `report` gets what there is, in batches, and never from within a call."""
         self._report = report
         self._loop = asyncio.get_running_loop()
         self._outbox: Handover[Attempt] = Handover(self._loop, self._collect)
@@ -176,8 +176,9 @@ class LocalExecutor:
         message = f"no task named {dispatch.task!r} in this app (it has: {known}); was it renamed or removed?"
         now = self._clock.now()
         failure = Failure("UnknownName", message, final=True)
-        ended: Report = AttemptEnded(dispatch.token, failure=failure, node=self._node, started_at=now, ended_at=now)
-        self._loop.call_soon(self._report, [ended])
+        ended = AttemptEnded(dispatch.token, failure=failure, node=self._node, started_at=now, ended_at=now)
+        reports: list[Report] = [ended]
+        self._loop.call_soon(self._report, reports)
 
 
 def _end_early(attempt: Attempt, cause: Failure) -> None:

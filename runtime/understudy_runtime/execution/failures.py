@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Raw
+
 from understudy.definitions import TaskDefinition
 from understudy.failures import encode_failure
 from understudy.options import TaskOptions
-
 from understudy_runtime.core.records import Failure
 
 _OURS: Final = str(Path(__file__).parent)

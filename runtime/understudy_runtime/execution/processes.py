@@ -14,8 +14,6 @@ import time
 from collections import deque
 from typing import Final
 
-from msgspec import Raw
-
 from understudy_runtime.core.records import Failure
 from understudy_runtime.execution.attempt import Attempt, watch
 from understudy_runtime.execution.child_process import ChildProcess

@@ -16,9 +16,7 @@ from types import FrameType
 from typing import Final
 
 import msgspec
-from understudy.definitions import TaskDefinition
 
-from understudy_runtime.core.records import Failure
 from understudy_runtime.execution.attempt import Attempt, watch
 from understudy_runtime.execution.failures import decode_call, encode_result
 from understudy_runtime.execution.handover import Handover
@@ -133,9 +131,9 @@ class WorkLoop:
         attempt.begin()
         try:
             if attempt.cause is not None:
-                raise asyncio.CancelledError  # noqa: TRY301
+                raise asyncio.CancelledError
             watch(self._loop, attempt, self._time_out)
-            definition: TaskDefinition = attempt.definition
+            definition = attempt.definition
             args, kwargs = decode_call(definition, attempt.dispatch.args)
             attempt.result = encode_result(definition, await definition.fn(*args, **kwargs))
         except BaseException as error:

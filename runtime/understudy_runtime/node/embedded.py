@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from understudy.app import App
 from understudy_runtime.core.ports import Clock, Store
@@ -26,6 +26,12 @@ SWITCH_INTERVAL_S: Final = 0.0005
 """How long a CPU-bound thread may keep the interpreter from the engine; Python's own default is ten times that."""
 
 MakeClock = Callable[[], Clock]
+
+
+class Opened(NamedTuple):
+    node: Node
+    bridge: Bridge
+    door: LocalDoor
 
 
 class NodeThread:
@@ -81,14 +87,14 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 @asynccontextmanager
 async def open_node(
     apps: Sequence[App], store: Store, settings: Settings, make_clock: MakeClock
-) -> AsyncIterator[tuple[Node, LocalDoor]]:
+) -> AsyncIterator[Opened]:
     """A node in a thread of its own, and a door to it for the caller's loop."""
     thread = NodeThread(apps, store, settings, make_clock)
     interval = sys.getswitchinterval()
     node, bridge, door = await thread.start()
     sys.setswitchinterval(min(interval, SWITCH_INTERVAL_S))
     try:
-        yield node, door
+        yield Opened(node, bridge, door)
     finally:
         sys.setswitchinterval(interval)
         await thread.stop()
@@ -98,5 +104,5 @@ async def open_node(
 @asynccontextmanager
 async def open_embedded(apps: Sequence[App], store: str, *, namespace: str = "default") -> AsyncIterator[LocalDoor]:
     """What `understudy.embedded` opens."""
-    async with open_node(apps, open_url(store), Settings(namespace=namespace), SystemClock) as (_, door):
-        yield door
+    async with open_node(apps, open_url(store), Settings(namespace=namespace), SystemClock) as opened:
+        yield opened.door

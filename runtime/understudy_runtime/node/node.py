@@ -28,14 +28,19 @@ from understudy_runtime.node.doors import LocalDoor
 
 RESIDENT_BYTES: Final = 32 * 2**20
 GRACE_S: Final = 2.0
+WINDOW_S: Final = 60.0
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """`resident_bytes`: reckoned bytes of actors kept in memory. `grace_s`: seconds attempts get to end in."""
+    """`resident_bytes`: reckoned bytes of actors kept in memory. `grace_s`: seconds attempts get to end in.
+
+    `window_s`: timers of parked actors further ahead than this are read from the store when they come nearer.
+    """
 
     namespace: str = "default"
     resident_bytes: int = RESIDENT_BYTES
     grace_s: float = GRACE_S
+    window_s: float = WINDOW_S
 
 
 class Node:
@@ -74,6 +79,7 @@ async def running(
             machine_of=lambda kind: machines.get(kind, actors),
             build=build,
             memory_bytes=settings.resident_bytes,
+            window_s=settings.window_s,
             on_failed=on_failed,
         )
         executor.open(engine.report)

@@ -38,12 +38,7 @@ async def retry(
 ) -> RetryPlan:
     """Start the next execution of a run, or (`dry_run`) only say what it would do. On the engine's loop."""
     history = await engine.history(key)
-    if not history:
-        raise UnknownName(f"there is no run {id_of(key)}")
-    finished = finished_tasks(history)
-    _check_names([*redo, *keep], finished)
-    message = RetryRun(input, digest, offer(finished, redo, keep))
-    plan = _plan(programs, key, history, message, now)
+    message, plan = planned(programs, key, history, input, digest, redo=redo, keep=keep, now=now)
     if dry_run:
         return plan
     reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -55,6 +50,26 @@ async def retry(
             raise error
         case refused:
             raise BadRequest(getattr(refused, "message", str(refused)))
+
+
+def planned(
+    programs: Programs,
+    key: str,
+    history: list[Turn],
+    input: Raw | None,
+    digest: str,
+    *,
+    redo: Sequence[str],
+    keep: Sequence[str],
+    now: float,
+) -> tuple[RetryRun, RetryPlan]:
+    """What to tell the run, and what the next execution would then do. Nothing happens."""
+    if not history:
+        raise UnknownName(f"there is no run {id_of(key)}")
+    finished = finished_tasks(history)
+    _check_names([*redo, *keep], finished)
+    message = RetryRun(input, digest, offer(finished, redo, keep))
+    return message, _plan(programs, key, history, message, now)
 
 
 def _check_names(names: Iterable[str], finished: list[Reusable]) -> None:

@@ -139,6 +139,21 @@ def test_failures_nobody_looked_at_become_warnings_when_the_run_ends(loop: Workf
     ]
 
 
+def test_a_failure_nobody_looked_at_is_remembered_however_many_tasks_follow(loop: WorkflowLoop) -> None:
+    async def fail() -> None:
+        raise ValueError("unseen")
+
+    async def main() -> None:
+        asyncio.create_task(fail(), name="first")
+        for _ in range(3 * SWEEP_AT_LEAST):
+            await asyncio.create_task(asyncio.sleep(0))
+
+    loop.start(main())
+    while not loop.ended:
+        loop.turn(0.0)
+    assert loop.warnings == ["exception in first was never retrieved: ValueError('unseen')"]
+
+
 def test_finished_tasks_and_generators_are_let_go(loop: WorkflowLoop) -> None:
     async def numbers() -> AsyncGenerator[int, None]:
         yield 1

@@ -91,6 +91,26 @@ def test_the_stall_counts_when_posted_even_if_the_code_swallows_it(watchdog: Wat
     loop.evict()
 
 
+def test_after_a_stall_nothing_else_of_the_turn_runs(watchdog: Watchdog, loop: WorkflowLoop) -> None:
+    seen: list[str] = []
+
+    async def swallows() -> None:
+        try:
+            spend(watchdog, 0.0, STEP_LIMIT_S)
+        except BaseException:
+            seen.append("swallowed")
+
+    async def innocent() -> None:
+        seen.append("ran")
+
+    loop.start(swallows())
+    loop.spawn(innocent())
+    with pytest.raises(Stalled):
+        loop.turn(0.0)
+    assert seen == ["swallowed"]
+    loop.evict()
+
+
 def test_it_is_posted_again_until_the_turn_ends(watchdog: Watchdog, loop: WorkflowLoop) -> None:
     seen: list[float] = []
 

@@ -140,6 +140,7 @@ def _continued(asking: Asking, command: ContinuedAsNew) -> None:
         ExecutionStarted(
             state.workflow,
             command.input,
+            key=state.key,
             execution=state.execution + 1,
             digest=command.digest,
             build=state.build,

@@ -54,6 +54,7 @@ def _start(state: RunState, message: Start, now: float) -> Decision:
         started = ExecutionStarted(
             message.workflow,
             message.input,
+            key=state.key,
             digest=message.digest,
             build=message.build,
             deadline_s=message.deadline_s,
@@ -96,6 +97,7 @@ def _retry(state: RunState, message: RetryRun, now: float) -> Decision:
     started = ExecutionStarted(
         state.workflow,
         state.input if message.input is None else message.input,
+        key=state.key,
         execution=state.execution + 1,
         digest=message.digest or state.digest,
         build=state.build,

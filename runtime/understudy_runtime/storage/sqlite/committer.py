@@ -21,6 +21,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -70,13 +71,15 @@ class Committer:
             self._con = connect_writer(self._path, now)
             self._cursor = self._con.cursor()
             self._take(node)
+            self._inode = self._path.stat().st_ino
         except BaseException as error:
             self._opened.set_exception(error)
             return
         self._opened.set_result(None)
         self._serve()
         self._cursor.close()
-        self._con.close()
+        with suppress(sqlite3.Error):  # a failing disk was reported already, by the commit that met it
+            self._con.close()
 
     def _take(self, node: str) -> None:
         """Begin a new term: whoever wrote before is fenced from here on."""
@@ -112,28 +115,32 @@ class Committer:
         try:
             writes = Writes(self._head, batch)
             writes.run(self._cursor, self._term, self._incarnation)
-        except NotOurs:
-            self._broken = Fenced(
-                f"store {self._path}: another process has taken it over; this one must end, and be started again"
-            )
-            return self._undo(self._broken)
         except Exception as error:
-            failed = CommitFailed(f"nothing of the last {len(batch)} turns was stored: {explain(self._path, error)}")
+            failed = self._failed(error, len(batch))
             failed.__cause__ = error
-            if not is_harmless(error):
-                self._broken = failed
-            return self._undo(failed)
+            return failed
         self._head = writes.head
         self._at_rest = False
         return None
 
-    def _undo(self, failed: CommitFailed) -> CommitFailed:
+    def _failed(self, error: Exception, turns: int) -> CommitFailed:
+        sure = is_harmless(error) and self._roll_back()
+        if isinstance(error, NotOurs):
+            self._broken = Fenced(f"store {self._path}: another process has taken it over: this one must end")
+            return self._broken
+        told = explain(self._path, error)
+        if sure:
+            return CommitFailed(f"the last {turns} turns were not stored: {told}")
+        self._broken = CommitFailed(f"the store failed, and can only be used again after a restart: {told}")
+        return self._broken
+
+    def _roll_back(self) -> bool:
         try:
             if self._con.in_transaction:
                 self._cursor.execute("ROLLBACK")
         except sqlite3.Error:
-            self._broken = failed
-        return failed
+            return False
+        return True
 
     def _checkpoint(self) -> None:
         """Copy the log into the file, as far as readers allow; the next commit then reuses the log."""
@@ -144,3 +151,12 @@ class Committer:
             # What was acknowledged is safe in the log. A full disk may pass; after the rest nothing can be trusted.
             if not is_harmless(error):
                 self._broken = CommitFailed(explain(self._path, error))
+        if not self._is_in_place():
+            self._broken = CommitFailed(f"store {self._path}: the file was removed or replaced while in use")
+
+    def _is_in_place(self) -> bool:
+        """SQLite would write to a deleted file as gladly as to any other."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except OSError:
+            return False

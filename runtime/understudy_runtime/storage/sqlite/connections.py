@@ -40,8 +40,10 @@ def connect_writer(path: Path, now: float) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise StoreError(explain(path, error)) from error
     try:
+        # Before anything is set: another program's database is not ours to change.
+        schema.check(path, schema.version(con))
         _set_up_writer(con)
-        schema.migrate(con, path, now)
+        schema.migrate(con, now)
     except sqlite3.Error as error:
         con.close()
         raise StoreError(explain(path, error)) from error

@@ -81,12 +81,11 @@ def check(path: Path, found: int | None) -> None:
         )
 
 
-def migrate(con: sqlite3.Connection, path: Path, now: float) -> None:
+def migrate(con: sqlite3.Connection, now: float) -> None:
     """Bring the file to this release's schema, each migration in a transaction of its own."""
     con.execute("BEGIN IMMEDIATE")
     try:
-        found = version(con)
-        check(path, found)
+        found = version(con) or 0
         if found == 0:
             con.execute(META)
             con.execute("INSERT INTO meta VALUES ('schema', 0), ('created_at', ?)", (now,))
@@ -94,6 +93,6 @@ def migrate(con: sqlite3.Connection, path: Path, now: float) -> None:
     except BaseException:
         con.execute("ROLLBACK")
         raise
-    for number in range((found or 0) + 1, SCHEMA + 1):
+    for number in range(found + 1, SCHEMA + 1):
         steps = MIGRATIONS[number - 1]
         con.executescript(f"BEGIN IMMEDIATE; {steps} UPDATE meta SET value = {number} WHERE name = 'schema'; COMMIT;")

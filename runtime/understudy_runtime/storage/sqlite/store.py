@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -95,7 +96,19 @@ class SqliteStore:
 
 
 def _make_folder(path: Path) -> None:
+    missing = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            _sync(folder.parent)
     except OSError as error:
         raise StoreError(f"cannot make the folder {path.parent} for the store: {error.strerror}") from error
+
+
+def _sync(folder: Path) -> None:
+    """A new folder is durable once the one that names it is."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,76 @@
+"""What `understudy.testing` opens: a node on the in-memory store and virtual time; and replay of a history."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+from understudy.app import App
+from understudy.door import Door, HistoryTurn
+from understudy.errors import BadRequest, UnknownName
+
+from understudy_runtime.core.keys import RUN, kind_of
+from understudy_runtime.core.messages import ReplayFrom
+from understudy_runtime.core.records import ExecutionStarted, Turn
+from understudy_runtime.core.replay import activations, difference
+from understudy_runtime.execution.programs import AppPrograms
+from understudy_runtime.node.bridge import Bridge
+from understudy_runtime.node.embedded import open_node
+from understudy_runtime.node.node import Settings
+from understudy_runtime.node.virtual import TimeKeeper, VirtualClock
+from understudy_runtime.storage.memory import MemoryStore
+
+
+class VirtualTime:
+    """The caller's hand on the time of a node."""
+
+    def __init__(self, clock: VirtualClock, bridge: Bridge, keeper: TimeKeeper) -> None:
+        self._clock = clock
+        self._bridge = bridge
+        self._keeper = keeper
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    async def advance(self, seconds: float) -> None:
+        await self._bridge.run(lambda _: self._keeper.advance(seconds))
+
+    def somebody_waits(self) -> None:
+        self._bridge.post(lambda _: self._keeper.somebody_waits())
+
+    def nobody_waits(self) -> None:
+        self._bridge.post(lambda _: self._keeper.nobody_waits())
+
+
+@asynccontextmanager
+async def open_virtual(apps: Sequence[App], *, namespace: str) -> AsyncIterator[tuple[Door, VirtualTime]]:
+    clock = VirtualClock()
+    settings = Settings(namespace=namespace, window_s=float("inf"))
+    async with open_node(apps, MemoryStore(), settings, lambda: clock) as opened:
+        keeper = TimeKeeper(clock, opened.node.engine)
+        yield opened.door, VirtualTime(clock, opened.bridge, keeper)
+
+
+def differences(apps: Sequence[App], history: Sequence[HistoryTurn]) -> str | None:
+    """How the last execution of a run's history differs from what the code does now; None: not at all."""
+    turns = msgspec.json.decode(msgspec.json.encode(history), type=list[Turn])
+    started = [r for turn in turns for r in turn.records if isinstance(r, ExecutionStarted)]
+    if not started:
+        raise BadRequest("the history has no beginning: give all turns of the run, from the first")
+    last = started[-1]
+    programs = AppPrograms(apps, None)
+    if kind_of(last.key) != RUN or not programs.has(RUN, last.workflow):
+        raise UnknownName(f"the app has no workflow named {last.workflow}, which this history is of")
+    program = programs.create(last.key, last.workflow, None)
+    try:
+        for activation in activations(turns, ReplayFrom(1, execution=last.execution)):
+            if not activation.complete:
+                return None
+            now = program.activate(activation.at, activation.inputs, activation.commands)
+            diff = difference(activation.commands, now.commands, strict=True)
+            if now.held is not None or diff is not None:
+                return f"turn {activation.seq}: {diff if now.held is None else now.held.detail}"
+    finally:
+        program.evict()
+    return None
