@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ import pytest
 from msgspec import Raw
 
 from tests.execution import sample
+from understudy.definitions import TaskDefinition
 from understudy.options import TaskOptions
 from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Dispatch, Token
 from understudy_runtime.core.ports import Report
@@ -33,8 +34,9 @@ class RealClock:
 class Desk:
     """Dispatches attempts as the engine does, and keeps what is reported of each."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.executor = LocalExecutor(sample.app.tasks, RealClock(), node="n1", limits=limits)
+    def __init__(self, limits: Limits | None = None, tasks: Mapping[str, TaskDefinition] | None = None) -> None:
+        self.tasks = tasks or sample.app.tasks
+        self.executor = LocalExecutor(self.tasks, RealClock(), node="n1", limits=limits)
         self.ends: dict[Token, AttemptEnded] = {}
         self.progress: dict[Token, list[Any]] = {}
         self.order: list[Report] = []
@@ -50,7 +52,7 @@ class Desk:
     ) -> list[Token]:
         dispatches: list[Dispatch] = []
         for task, *args in calls:
-            definition = sample.app.tasks.get(task)
+            definition = self.tasks.get(task)
             defaults = TaskOptions() if definition is None else definition.options
             dispatches.append(
                 Dispatch(

@@ -13,11 +13,10 @@ import pytest
 
 from tests.execution import sample
 from tests.execution.conftest import PATIENCE_S, Desk
-from understudy.definitions import TaskDefinition
+from understudy.target import load_app
 from understudy_runtime.core.messages import AttemptEnded
 from understudy_runtime.core.records import Failure
 from understudy_runtime.execution.executor import Limits
-from understudy_runtime.execution.load import load_task
 
 pytestmark = pytest.mark.anyio
 
@@ -185,19 +184,20 @@ async def test_loading_a_task_does_not_count_against_its_timeout(desk: Desk) -> 
     assert time.monotonic() - started > 0.03
 
 
-def test_task_is_found_in_a_file_that_was_run_as_a_program(tmp_path: Path) -> None:
+async def test_task_is_found_in_the_file_that_was_loaded_by_its_path(tmp_path: Path) -> None:
     file = tmp_path / "report.py"
-    file.write_text("from understudy import App\napp = App('a')\n@app.task(name='total')\ndef add() -> int: return 3\n")
-    definition: TaskDefinition = load_task((str(file), "total"))
-    assert definition.fn() == 3
+    lines = ["from understudy import App", "app = App('a')", "@app.task(isolate='process')", "def add(n: int) -> int:"]
+    file.write_text("\n".join([*lines, "    return n + 1"]))
+    desk = Desk(tasks=load_app(str(file)).tasks)
+    assert await desk.result(desk.dispatch("add", 1)) == 2
+    await desk.executor.close(grace_s=5)
 
 
-async def test_task_that_the_child_cannot_find_says_where_it_looked(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_task_that_the_child_cannot_find_says_where_it_looked() -> None:
     definition = sample.app.tasks["process_echo"]
     lost = msgspec.structs.replace(definition, target=("tests.execution.sample", "hidden"))
-    monkeypatch.setitem(desk.executor._tasks, "process_echo", lost)
+    desk = Desk(tasks={"process_echo": lost})
     end = failure(await desk.ended(desk.dispatch("process_echo", 1)))
     assert end.type == "UnknownName"
     assert "tests.execution.sample" in end.message
+    await desk.executor.close(grace_s=5)

@@ -46,9 +46,9 @@ class Phase(Enum):
 class Cell:
     """One resident actor. Only the engine touches it, on the engine's loop.
 
-    `parked` is what the stored row says (None: to be loaded on takeover); `uncommitted` counts turns on their way to the
-    store; `asks` are clients who wait for the answer to a delivery; `undelivered` are inputs journalled while
-    the actor was held, to be handed over with its release; `cost` is what residency reckons for it, in bytes.
+    `parked` is what the stored row says (None: to be loaded on takeover); `uncommitted` counts turns on their way
+    to the store; `asks` are clients who wait for the answer to a delivery; `undelivered` are inputs journalled
+    while the actor was held, to be handed over with its release; `cost` is what residency reckons, in bytes.
     """
 
     __slots__ = (

@@ -18,12 +18,12 @@ from typing import Any, Final
 import structlog
 
 from understudy.errors import Bug, StoreError
-from understudy_runtime.actors import journal, turns
+from understudy_runtime.actors import turns, writing
 from understudy_runtime.actors.cell import Cell, Envelope, Phase, Query, ReplyTo
 from understudy_runtime.actors.committer import Committer, Entry
+from understudy_runtime.actors.duties import Duties
 from understudy_runtime.actors.loading import Loading
 from understudy_runtime.actors.residency import CELL_BYTES, Residency
-from understudy_runtime.actors.timers import Timers
 from understudy_runtime.actors.watchers import Watcher, Watchers
 from understudy_runtime.core.keys import kind_of
 from understudy_runtime.core.messages import (
@@ -38,37 +38,20 @@ from understudy_runtime.core.messages import (
     Refused,
     Release,
     Reply,
-    Send,
     Settled,
     TimerDue,
     Token,
 )
-from understudy_runtime.core.ports import ActorRow, Clock, Executor, InboxRow, Programs, Report, Store, TurnWrite
+from understudy_runtime.core.ports import Clock, Executor, Programs, Report, Store
 from understudy_runtime.core.records import (
-    AnyRecord,
-    Cancelled,
-    Completed,
-    Ended,
-    ExecutionStarted,
-    Failed,
     Failure,
-    Held,
-    Released,
     Turn,
 )
 
 TURNS_PER_SLICE: Final = 256
 """Turns before the engine's loop gets a breath."""
-SNAPSHOT_TURNS: Final = 256
-"""A loaded actor applies about so many turns at most."""
 MAX_MAILBOX: Final = 10_000
-SENDS_PER_TURN: Final = 1 << 20
-FOREVER: Final = float("inf")
-
 log = structlog.get_logger("understudy.engine")
-
-_ROW_RECORDS: Final = frozenset({ExecutionStarted, Completed, Failed, Cancelled, Ended, Held, Released})
-"""Records after which the actor's row says something else."""
 
 
 class Engine:
@@ -93,17 +76,12 @@ class Engine:
         self._executor = executor
         self._machine_of = machine_of
         self._build = build
-        self._window_s = window_s
         self._on_failed = on_failed
         self._loop = asyncio.get_running_loop()
         self._cells: dict[str, Cell] = {}
         self._ready: deque[Cell] = deque()
         self._scheduled = False
-        self._timers = Timers()
-        self._disarm: Callable[[], None] = _nothing
-        self._armed_at = FOREVER
-        self._horizon = 0.0
-        self._looking: asyncio.Task[None] | None = None
+        self._duties = Duties(clock, store, window_s, self._due, self._wanted)
         self._watchers = Watchers(self)
         self._committer = Committer(store, self._release, self._failed)
         self._loading = Loading(store, programs, self._loaded, self._revived, self._broken)
@@ -116,7 +94,7 @@ class Engine:
 
     async def start(self) -> None:
         """Load what was open when the store was last in use, and go on with it."""
-        await self._look_ahead()
+        await self._duties.look_ahead()
 
     def deliver(
         self,
@@ -167,19 +145,13 @@ class Engine:
         return not self._scheduled and self._committer.idle and self._loading.idle and not self.attempts_out
 
     @property
-    def next_timer(self) -> float | None:
-        return self._timers.next()
-
-    @property
     def resident(self) -> int:
         return len(self._cells)
 
     async def close(self) -> None:
         """Take no more, finish the commits under way, and drop everything from memory."""
-        self._disarm()
+        self._duties.close()
         self._ready.clear()
-        if self._looking is not None:
-            self._looking.cancel()
         await self._committer.drain()
         await self._loading.close()
         self._void(StoreError("the node has been closed"))
@@ -259,19 +231,14 @@ class Engine:
 
     def _park(self, cell: Cell) -> None:
         """Let an idle actor leave memory, once its row says when it must be back."""
-        facts = cell.machine.facts(cell.state)
-        if facts.open:
+        if cell.machine.facts(cell.state).open:
             return
-        duty = cell.machine.next_duty(cell.state)
-        wanted = FOREVER if duty is None else duty
-        if cell.parked is not None and cell.parked <= wanted and (cell.parked == wanted or cell.parked > self._horizon):
+        write = writing.park(cell, self._build, self._duties.horizon)
+        if write is None:
             self._drop(cell)
-            return
-        write = TurnWrite(cell.key, cell.seq, cell.at, row=self._row(cell, wanted))
-        if cell.seq - cell.snapshot_seq >= SNAPSHOT_TURNS // 8:
-            self._snapshot(cell, write)
-        self._committer.add(Entry(cell, write, Decision(), None, None))
-        self._committer.kick()
+        else:
+            self._committer.add(Entry(cell, write, Decision(), None, None))
+            self._committer.kick()
 
     def _drop(self, cell: Cell) -> None:
         cell.phase = Phase.GONE
@@ -318,7 +285,7 @@ class Engine:
         try:
             had_program = cell.program is not None
             decision = turns.take(cell, message, now, self._programs)
-            write = self._write(cell, envelope, decision, now)
+            write = writing.turn(cell, decision, envelope.inbox, now, self._build)
         except turns.MustRevive:
             self._revive(cell, envelope)
             return
@@ -361,58 +328,6 @@ class Engine:
         else:
             _reply(envelope.reply, settled)
 
-    def _write(self, cell: Cell, envelope: Envelope, decision: Decision, now: float) -> TurnWrite | None:
-        """What the turn makes durable: None if nothing."""
-        records = decision.append
-        consumed = () if envelope.inbox is None else (envelope.inbox,)
-        if not records:
-            if not consumed and not decision.send:
-                return None
-            write = TurnWrite(cell.key, cell.seq, now, consumed=consumed)
-        else:
-            cell.seq += 1
-            cell.at = now
-            if cell.seq == 1:
-                cell.created_at = now
-            body, blobs = journal.encode(records)
-            write = TurnWrite(cell.key, cell.seq, now, body, blobs=blobs, consumed=consumed)
-            self._note_row(cell, records, write)
-        if decision.send:
-            write.sent = _inbox_rows(cell, decision.send)
-        return write
-
-    def _note_row(self, cell: Cell, records: list[AnyRecord], write: TurnWrite) -> None:
-        """Bring the actor's row up to date if it has to be: a new status, or a duty before `parked_until`."""
-        changed = cell.seq == 1 or any(type(record) in _ROW_RECORDS for record in records)
-        if changed or cell.parked is not None:
-            duty = cell.machine.next_duty(cell.state)
-            wanted = None if cell.machine.facts(cell.state).open else FOREVER if duty is None else duty
-            if changed or wanted is None or (cell.parked is not None and wanted < cell.parked):
-                write.row = self._row(cell, wanted)
-        if cell.seq - cell.snapshot_seq >= SNAPSHOT_TURNS:
-            self._snapshot(cell, write)
-
-    def _row(self, cell: Cell, parked_until: float | None) -> ActorRow:
-        facts = cell.machine.facts(cell.state)
-        cell.parked = parked_until
-        return ActorRow(
-            cell.key,
-            cell.kind,
-            facts.definition,
-            facts.status,
-            facts.execution,
-            facts.digest,
-            self._build,
-            cell.created_at,
-            cell.at,
-            facts.closed_at,
-            parked_until,
-        )
-
-    def _snapshot(self, cell: Cell, write: TurnWrite) -> None:
-        write.snapshot = cell.machine.encode(cell.state)
-        cell.snapshot_seq = cell.seq
-
     # --- what comes out
 
     def _release(self, batch: list[Entry]) -> None:
@@ -424,21 +339,13 @@ class Engine:
             starts += decision.execute
             stops += decision.abandon
             if decision.timer is not None:
-                self._set_timer(cell, decision.timer)
-            if entry.write is not None and entry.write.sent:
-                self._send(entry.write.sent, decision.send)
-            if entry.write is not None and entry.write.consumed:
-                cell.inbox.difference_update(entry.write.consumed)
-            if entry.reply_to is not None:
-                self._answer(cell, entry.reply, entry.reply_to)
-            for settled in decision.settled:
-                for reply in cell.asks.pop(settled.delivery, ()):
-                    reply(settled)
+                self._duties.set(cell.key, decision.timer)
+            if entry.write is not None:
+                self._pass_mail(cell, entry.write, decision)
+            self._answer(cell, entry)
             if decision.closed or cell.seq == 0:
                 self._rest(cell)
-            if decision.append:
-                self._watchers.look(cell, decision)
-            if cell.phase is Phase.REVIVING and not cell.uncommitted and cell.program is None:
+            if cell.phase is Phase.REVIVING and not cell.uncommitted:
                 self._loading.revive(cell)
         if starts:
             self.attempts_out += len(starts)
@@ -446,23 +353,31 @@ class Engine:
         if stops:
             self._executor.cancel(stops)
 
-    def _answer(self, cell: Cell, reply: Reply | None, reply_to: ReplyTo) -> None:
-        if type(reply) is Later:
-            cell.asks.setdefault(reply.delivery, []).append(reply_to)
-        elif reply is not None:
-            reply_to(reply)
-        else:
-            reply_to(Bug(f"{cell.key} decided on no reply"))
-
-    def _send(self, rows: Sequence[InboxRow], sends: Sequence[Send]) -> None:
-        for row, send in zip(rows, sends, strict=True):
+    def _pass_mail(self, cell: Cell, write: TurnWrite, decision: Decision) -> None:
+        for row, send in zip(write.sent, decision.send, strict=True):
             self.deliver(send.to, send.message, inbox=(row.sender, row.sender_seq))
+        if write.consumed:
+            cell.inbox.difference_update(write.consumed)
+
+    def _answer(self, cell: Cell, entry: Entry) -> None:
+        """Tell whoever waits: for this message's reply, for a delivery's answer, for the run's end."""
+        reply, decision = entry.reply, entry.decision
+        if entry.reply_to is not None:
+            if type(reply) is Later:
+                cell.asks.setdefault(reply.delivery, []).append(entry.reply_to)
+            else:
+                entry.reply_to(Bug(f"{cell.key} decided on no reply") if reply is None else reply)
+        for settled in decision.settled:
+            for reply_to in cell.asks.pop(settled.delivery, ()):
+                reply_to(settled)
+        if decision.append:
+            self._watchers.look(cell, decision)
 
     def _failed(self, batch: list[Entry], error: BaseException) -> None:
         """The store refused: what is in memory is void, and nobody is told otherwise."""
         log.error("the store refused a commit; the node stops", exc_info=error)
         failure = error if isinstance(error, StoreError) else StoreError(str(error))
-        self._disarm()
+        self._duties.close()
         for entry in batch:
             _reply(entry.reply_to, failure)
         self._void(failure)
@@ -477,50 +392,14 @@ class Engine:
 
     # --- time
 
-    def _set_timer(self, cell: Cell, at: float) -> None:
-        if self._timers.set(cell.key, at) and at < self._armed_at:
-            self._arm()
+    def _due(self, key: str) -> None:
+        self.deliver(key, TimerDue())
 
-    def _arm(self) -> None:
-        self._disarm()
-        at = self._timers.next()
-        self._armed_at = FOREVER if at is None else at
-        self._disarm = _nothing if at is None else self._clock.call_at(at, self._time_passed)
-
-    def _time_passed(self) -> None:
-        self._armed_at = FOREVER
-        for key in self._timers.pop_due(self._clock.now(), TURNS_PER_SLICE):
-            self.deliver(key, TimerDue())
-        self._arm()
-
-    async def _look_ahead(self) -> None:
-        """Load what is open or has mail, and take note of the duties up to the new horizon."""
-        self._horizon = self._clock.now() + self._window_s
-        for key, at in await self._store.wakeful(self._horizon):
-            if at is not None:
-                self._timers.set(key, at)
-            elif key not in self._cells:
-                self._admit(key)
-        self._arm()
-        if self._horizon != FOREVER:
-            self._clock.call_at(self._horizon - self._window_s / 2, self._look_further)
-
-    def _look_further(self) -> None:
-        if self._failure is None:
-            self._looking = self._loop.create_task(self._look_ahead())
+    def _wanted(self, key: str) -> None:
+        if key not in self._cells:
+            self._admit(key)
 
 
 def _reply(reply_to: ReplyTo | None, reply: Reply | BaseException) -> None:
     if reply_to is not None:
         reply_to(reply)
-
-
-def _inbox_rows(cell: Cell, sends: Sequence[Send]) -> list[InboxRow]:
-    first = cell.seq * SENDS_PER_TURN
-    return [
-        InboxRow(send.to, cell.key, first + i, journal.encode_message(send.message)) for i, send in enumerate(sends)
-    ]
-
-
-def _nothing() -> None:
-    """There is no timer to take back."""

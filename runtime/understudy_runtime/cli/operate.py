@@ -28,7 +28,6 @@ from understudy_runtime.core.keys import run_key
 from understudy_runtime.core.records import Turn
 from understudy_runtime.core.run import CLOSED
 from understudy_runtime.execution.programs import AppPrograms
-from understudy_runtime.node.clocks import SystemClock
 from understudy_runtime.node.retrying import planned
 
 
@@ -66,10 +65,16 @@ def _plan(
     keep: Sequence[str],
 ) -> RetryPlan:
     """What the next execution would do: the workflow's code is tried on a copy, without a node."""
-    programs = AppPrograms([following.target.app], None)
-    key = run_key(following.place.namespace, run_id)
-    input, digest = (Raw(given.encoded), given.digest) if given else (None, "")
-    return planned(programs, key, history, input, digest, redo=redo, keep=keep, now=SystemClock().now())[1]
+    return planned(
+        AppPrograms([following.target.app], None),
+        run_key(following.place.namespace, run_id),
+        history,
+        Raw(given.encoded) if given else None,
+        given.digest if given else "",
+        redo=redo,
+        keep=keep,
+        now=history[-1].at,
+    )[1]
 
 
 def release_run(operation: Operation) -> None:

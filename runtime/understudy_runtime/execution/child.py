@@ -28,10 +28,10 @@ from msgspec import Raw
 
 from understudy.context import TaskInfo, current_attempt
 from understudy.definitions import TaskDefinition
+from understudy.target import load_task
 from understudy_runtime.core.records import NULL, Failure
 from understudy_runtime.execution.context import encode_progress, info_of
 from understudy_runtime.execution.failures import decode_call, encode_result, failure_of
-from understudy_runtime.execution.load import load_task
 from understudy_runtime.execution.wire import (
     Beat,
     Began,
@@ -145,7 +145,7 @@ def serve(link: Link, attempt: ChildAttempt, run: Run, loaded: dict[tuple[str, s
     result, failure, started = NULL, None, time.perf_counter()
     try:
         if run.target not in loaded:
-            loaded[run.target] = load_task(run.target)
+            loaded[run.target] = load_task(*run.target)
             link.send(Began(run.number))
             started = time.perf_counter()
         limit_memory(run.dispatch.options.memory_mb)
