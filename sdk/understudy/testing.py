@@ -13,7 +13,7 @@ real time, as what they are.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from importlib import import_module
@@ -87,7 +87,7 @@ class TestClient(Client):
 
 
 @asynccontextmanager
-async def node(app: App | Sequence[App], *, namespace: str = "default") -> AsyncIterator[TestClient]:
+async def node(app: App | Sequence[App], *, namespace: str = "default") -> AsyncGenerator[TestClient, None]:
     """A node for one test: nothing is kept, and its time starts at 2026-01-01 UTC."""
     apps = (app,) if isinstance(app, App) else tuple(app)
     async with _kit().open_virtual(apps, namespace=namespace) as (door, time):

@@ -47,7 +47,7 @@ async def test_silence_beyond_the_heartbeat_timeout_ends_the_attempt(desk: Desk)
 
 
 async def test_heartbeats_keep_an_attempt_alive(desk: Desk) -> None:
-    assert await desk.result(desk.dispatch("beats_for", 20, heartbeat_s=0.2)) == "alive all the time"
+    assert await desk.result(desk.dispatch("beats_for", 40, heartbeat_s=0.5)) == "alive all the time"
 
 
 @pytest.mark.parametrize("task", ["process_forever", "process_computes_forever"])

@@ -42,7 +42,7 @@ from understudy_runtime.core.messages import (
     TimerDue,
     Token,
 )
-from understudy_runtime.core.ports import Clock, Executor, Programs, Report, Store
+from understudy_runtime.core.ports import Clock, Executor, Programs, Report, Store, TurnWrite
 from understudy_runtime.core.records import (
     Failure,
     Turn,
@@ -290,10 +290,7 @@ class Engine:
             self._revive(cell, envelope)
             return
         except turns.NotHere as missing:
-            cell.inbox.discard(envelope.inbox or ("", 0))
-            _reply(
-                envelope.reply, Refused("UnknownName", f"this node has no workflow or actor named {missing.definition}")
-            )
+            self._leave_alone(cell, envelope, missing.definition)
             return
         except Exception as error:
             cell.mailbox.appendleft(envelope)
@@ -305,6 +302,14 @@ class Engine:
         if type(message) is TimerDue or type(message) is Recovered:
             decision.timer = cell.machine.next_duty(cell.state)
         self._committer.add(Entry(cell, write, decision, decision.reply, envelope.reply))
+
+    def _leave_alone(self, cell: Cell, envelope: Envelope, definition: str) -> None:
+        """The code for it is not here. A durable message stays in the store's inbox until a node has the code."""
+        cell.inbox.discard(envelope.inbox or ("", 0))
+        why = f"this node has no workflow or actor named {definition}"
+        if envelope.reply is None:
+            log.warning("message left in the inbox", actor=cell.key, why=why)
+        _reply(envelope.reply, Refused("UnknownName", why))
 
     def _query(self, cell: Cell, envelope: Envelope, query: Query) -> None:
         """Ask a `@readonly` method. The answer may rest on turns still being committed, so it waits for them."""

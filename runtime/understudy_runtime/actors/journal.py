@@ -8,7 +8,7 @@ records always hold their values.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import xxhash
@@ -95,6 +95,6 @@ def _with_blobs(value: Any, references: dict[bytes, Raw]) -> Any:
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, msgspec.Struct):
         return type(value)(**{name: change(getattr(value, name)) for name in value.__struct_fields__})
-    if isinstance(value, tuple | list):
-        return type(value)(change(part) for part in value)
+    if isinstance(value, tuple):
+        return tuple(change(part) for part in cast("tuple[Any, ...]", value))
     return value

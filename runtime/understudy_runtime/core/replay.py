@@ -84,7 +84,10 @@ _STOPS: Final = (Held, Ended)
 
 
 def _from_start(records: list[AnyRecord], start: ReplayFrom) -> list[AnyRecord]:
-    return next((records[i:] for i, record in enumerate(records) if begins(record, start)), [])
+    for i, record in enumerate(records):
+        if begins(record, start):
+            return records[i:]
+    return []
 
 
 def begins(record: AnyRecord, start: ReplayFrom) -> bool:

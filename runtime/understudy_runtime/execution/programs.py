@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from msgspec import Raw
 
@@ -14,6 +15,8 @@ from understudy_runtime.core.ports import Program
 from understudy_runtime.execution.program import Watchdog
 from understudy_runtime.execution.program.actors import ActorProgram
 from understudy_runtime.execution.program.runs import RunProgram
+
+D = TypeVar("D", WorkflowDefinition, ActorDefinition)
 
 
 class AppPrograms:
@@ -38,8 +41,7 @@ class AppPrograms:
         return ActorProgram(key, self._actors[kind.removeprefix(ACTOR_PREFIX)], state, self._watchdog)
 
 
-def _add(known: dict[str, WorkflowDefinition] | dict[str, ActorDefinition], more: object, app: App) -> None:
-    assert isinstance(more, dict)
+def _add(known: dict[str, D], more: Mapping[str, D], app: App) -> None:
     for name, definition in more.items():
         if name in known:
             raise BadDefinition(f"two apps define {name}, the second being {app.name}; give one of them another name")

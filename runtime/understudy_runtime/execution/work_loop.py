@@ -24,6 +24,8 @@ from understudy_runtime.execution.lane import Lane
 
 UNWIND_S: Final = 10.0
 """How long a task that timed out may go on cleaning up before it is reported all the same."""
+LEAST_GRACE_S: Final = 0.2
+"""What an idle loop may take to end, even when user code has used up the grace."""
 LEFTOVERS_S: Final = 1.0
 """How long what user code left behind on the loop may take to end when the loop is closed."""
 
@@ -82,7 +84,7 @@ class WorkLoop:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._loop.stop)
         with suppress(TimeoutError):
-            async with asyncio.timeout(grace_s + LEFTOVERS_S):
+            async with asyncio.timeout(max(grace_s, LEAST_GRACE_S)):
                 await self._ended.wait()
 
     def _hand_over(self, attempts: list[Attempt]) -> None:

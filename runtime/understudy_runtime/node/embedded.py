@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
@@ -87,7 +87,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 @asynccontextmanager
 async def open_node(
     apps: Sequence[App], store: Store, settings: Settings, make_clock: MakeClock
-) -> AsyncIterator[Opened]:
+) -> AsyncGenerator[Opened, None]:
     """A node in a thread of its own, and a door to it for the caller's loop."""
     thread = NodeThread(apps, store, settings, make_clock)
     interval = sys.getswitchinterval()
@@ -102,7 +102,9 @@ async def open_node(
 
 
 @asynccontextmanager
-async def open_embedded(apps: Sequence[App], store: str, *, namespace: str = "default") -> AsyncIterator[LocalDoor]:
+async def open_embedded(
+    apps: Sequence[App], store: str, *, namespace: str = "default"
+) -> AsyncGenerator[LocalDoor, None]:
     """What `understudy.embedded` opens."""
     async with open_node(apps, open_url(store), Settings(namespace=namespace), SystemClock) as opened:
         yield opened.door

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -58,7 +58,7 @@ async def running(
     clock: Clock,
     settings: Settings,
     on_failed: Callable[[BaseException], None],
-) -> AsyncIterator[Node]:
+) -> AsyncGenerator[Node, None]:
     """A node over `store` for as long as the block lasts. StoreError if the store cannot be had."""
     name = f"{socket.gethostname()}-{os.getpid()}"
     build = next((app.build for app in apps if app.build), "")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
+
 from understudy.app import App
 from understudy.door import Door, HistoryTurn
 from understudy.errors import BadRequest, UnknownName
-
 from understudy_runtime.core.keys import RUN, kind_of
 from understudy_runtime.core.messages import ReplayFrom
 from understudy_runtime.core.records import ExecutionStarted, Turn
@@ -44,7 +44,7 @@ class VirtualTime:
 
 
 @asynccontextmanager
-async def open_virtual(apps: Sequence[App], *, namespace: str) -> AsyncIterator[tuple[Door, VirtualTime]]:
+async def open_virtual(apps: Sequence[App], *, namespace: str) -> AsyncGenerator[tuple[Door, VirtualTime], None]:
     clock = VirtualClock()
     settings = Settings(namespace=namespace, window_s=float("inf"))
     async with open_node(apps, MemoryStore(), settings, lambda: clock) as opened:

@@ -1,0 +1,89 @@
+"""What the benchmarks run: the smallest workflows and actors that have each shape."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from understudy import Actor, App, handler, heartbeat, now, readonly, task_info
+
+app = App("benchmarks")
+
+SPIN_CHUNK = 20_000
+"""Passes of the busy loop between two looks at whether it is to end: about a millisecond."""
+
+
+@app.task
+async def double(x: int) -> int:
+    return 2 * x
+
+
+@app.task
+async def leave_mark(path: str) -> str:
+    """Append this call's idempotency key to a file: an effect that can be counted."""
+    key = task_info().key
+    marks = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        os.write(marks, f"{key}\n".encode())
+    finally:
+        os.close(marks)
+    return key
+
+
+@app.task
+def spin() -> None:
+    """Pure Python without an end, for as long as somebody awaits it."""
+    while True:
+        for _ in range(SPIN_CHUNK):
+            pass
+        heartbeat()
+
+
+@app.workflow
+async def hello(x: int) -> int:
+    return await double(x)
+
+
+@app.workflow
+async def chain(steps: int) -> int:
+    total = 0
+    for step in range(steps):
+        total += await double(step)
+    return total
+
+
+@app.workflow
+async def fanout(tasks: int) -> int:
+    return sum(await asyncio.gather(*(double(x) for x in range(tasks))))
+
+
+@app.workflow
+async def sleeper(seconds: float) -> tuple[float, float]:
+    """When it was due to wake and when it did, in seconds since 1970."""
+    due = now().timestamp() + seconds
+    await asyncio.sleep(seconds)
+    return due, now().timestamp()
+
+
+@app.workflow
+async def marks(path: str, steps: int) -> int:
+    return len([await leave_mark(path) for _ in range(steps)])
+
+
+@app.workflow
+async def busy() -> None:
+    await spin()
+
+
+@app.actor
+class Counter(Actor):
+    value: int = 0
+
+    @handler
+    def add(self, n: int) -> int:
+        self.value += n
+        return self.value
+
+    @readonly
+    def current(self) -> int:
+        return self.value

@@ -1,0 +1,54 @@
+"""Where one repeat works: a folder of its own on a real disk, and a store in it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from pathlib import Path
+
+import msgspec
+
+import understudy
+from benchmarks.app import app
+from understudy import App, Client
+
+IN_MEMORY = frozenset({"tmpfs", "ramfs"})
+
+
+class NotADisk(Exception):
+    """The folder is in memory, where making things durable costs nothing and means nothing."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """`store` is "sqlite" or "memory"; `folder` is empty and for this repeat alone."""
+
+    store: str
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return "memory://" if self.store == "memory" else f"sqlite:///{self.folder / 'state.db'}"
+
+    def node(self, app: App = app) -> AbstractAsyncContextManager[Client]:
+        """A node over this place's store, in this process."""
+        return understudy.embedded(app, store=self.url)
+
+
+@contextmanager
+def fresh_place(store: str, parent: Path) -> Iterator[Place]:
+    parent.mkdir(parents=True, exist_ok=True)
+    check_disk(parent)
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        yield Place(store, Path(folder).resolve())
+
+
+def check_disk(folder: Path, mounts: Path = Path("/proc/mounts")) -> None:
+    """NotADisk if the folder is on a file system that is known to be in memory."""
+    if not mounts.exists():
+        return
+    kinds = {Path(point): kind for _, point, kind, *_ in map(str.split, mounts.read_text().splitlines())}
+    resolved = folder.resolve()
+    kind = next((kinds[point] for point in (resolved, *resolved.parents) if point in kinds), "")
+    if kind in IN_MEMORY:
+        raise NotADisk(f"{folder} is on {kind}, which is memory: give a folder on a disk with --dir")

@@ -1,0 +1,39 @@
+"""The workloads by name, in the order in which `all` runs them: the limits first, to compare the rest with."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from benchmarks.measure import Figures
+from benchmarks.place import Place
+from benchmarks.workloads import asks, census_speedup, chain, fanout, hello, limits, neighbour, recovery, sleepers
+
+Workload = Callable[..., Awaitable[list[Figures]]]
+"""Takes the place and, by name, its sizes; measures one repeat."""
+
+WORKLOADS: Final[dict[str, Workload]] = {
+    "limits": limits.measure,
+    "hello": hello.measure,
+    "chain": chain.measure,
+    "fanout": fanout.measure,
+    "asks": asks.measure,
+    "neighbour": neighbour.measure,
+    "recovery": recovery.measure,
+    "census-speedup": census_speedup.measure,
+    "sleepers": sleepers.measure,
+}
+
+NEED_A_FILE: Final = frozenset({"recovery"})
+"""What is measured there would not survive in memory."""
+
+
+def sizes_of(workload: str) -> dict[str, int | float]:
+    """The sizes that can be set, with their defaults."""
+    parameters = inspect.signature(WORKLOADS[workload]).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+async def measure(workload: str, place: Place, sizes: dict[str, int | float]) -> list[Figures]:
+    return await WORKLOADS[workload](place, **sizes)
