@@ -22,11 +22,7 @@ async def double(x: int) -> int:
 async def leave_mark(path: str) -> str:
     """Append this call's idempotency key to a file: an effect that can be counted."""
     key = task_info().key
-    marks = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    try:
-        os.write(marks, f"{key}\n".encode())
-    finally:
-        os.close(marks)
+    append_line(path, key)
     return key
 
 
@@ -87,3 +83,12 @@ class Counter(Actor):
     @readonly
     def current(self) -> int:
         return self.value
+
+
+def append_line(path: str, line: str) -> None:
+    """In one write, which a kill cannot cut in two."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        os.write(file, f"{line}\n".encode())
+    finally:
+        os.close(file)

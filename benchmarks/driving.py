@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -51,7 +52,7 @@ async def turns_of(run: RunHandle[object]) -> list[HistoryTurn]:
 
 def between_turns_ms(turns: Sequence[HistoryTurn]) -> list[float]:
     """From each turn to the next: in a chain, what one step took."""
-    return [(after.at - before.at) * 1000 for before, after in zip(turns, turns[1:], strict=False)]
+    return [(after.at - before.at) * 1000 for before, after in pairwise(turns)]
 
 
 def since_first_turn_ms(turns: Sequence[HistoryTurn]) -> list[float]:

@@ -26,9 +26,9 @@ async def measure(place: Place, *, steps: int = 1_000, runs: int = 50, run_steps
 
 async def chains(client: Client, variant: str, *, runs: int, steps: int) -> Figures:
     """So many runs at once of so many steps each."""
-    ids = [f"{variant} {number}" for number in range(runs)]
+    names = [f"{variant} {number}" for number in range(runs)]
     began = time.perf_counter()
-    await asyncio.gather(*(client.run(chain, steps, id=id) for id in ids))
+    await asyncio.gather(*(client.run(chain, steps, id=name) for name in names))
     seconds = time.perf_counter() - began
-    latencies_ms = [ms for id in ids for ms in between_turns_ms(await turns_of(client.handle(id)))]
+    latencies_ms = [ms for name in names for ms in between_turns_ms(await turns_of(client.handle(name)))]
     return figures(variant, done=runs * steps, unit="steps/s", seconds=seconds, latencies_ms=latencies_ms, runs=runs)

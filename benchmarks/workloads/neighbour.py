@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 
 from benchmarks.app import busy
@@ -11,7 +9,6 @@ from benchmarks.driving import warm_up
 from benchmarks.measure import Figures
 from benchmarks.place import Place
 from benchmarks.workloads.chain import chains
-from understudy import RunHandle
 
 
 async def measure(place: Place, *, runs: int = 50, run_steps: int = 100) -> list[Figures]:
@@ -19,12 +16,6 @@ async def measure(place: Place, *, runs: int = 50, run_steps: int = 100) -> list
         await warm_up(client)
         alone = await chains(client, "undisturbed", runs=runs, steps=run_steps)
         neighbour = await client.start(busy)
-        await _until_it_runs(neighbour)
         beside = await chains(client, "beside a CPU-bound task", runs=runs, steps=run_steps)
         await neighbour.terminate("measured")
     return [alone, msgspec.structs.replace(beside, more={"ratio": beside.rate / alone.rate})]
-
-
-async def _until_it_runs(neighbour: RunHandle[None]) -> None:
-    while not (await neighbour.describe()).running:
-        await asyncio.sleep(0.01)

@@ -153,14 +153,18 @@ class Attempt:
             self.failure = failure_of(error, self.definition, self.dispatch.options)
 
     def finish(self) -> None:
-        """The body has ended, and `result` or `failure` says how."""
+        """The body has ended, and `result` or `failure` says how: tell the executor."""
+        self.settle()
+        self.announce(self)
+
+    def settle(self) -> None:
+        """The same, for a runner that announces many at once."""
         if self.timer is not None:
             self.timer.cancel()
         if self.cause is not None and self.cause.kind == "timeout":
             self.failure = self.cause
         self.ended_at = self.clock.now()
         self.finished = True
-        self.announce(self)
 
 
 # --- timeouts

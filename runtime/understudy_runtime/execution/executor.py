@@ -59,7 +59,7 @@ class LocalExecutor:
         self._report = report
         self._loop = asyncio.get_running_loop()
         self._outbox: Handover[Attempt] = Handover(self._loop, self._collect)
-        self._work = WorkLoop(self._limits.coroutines)
+        self._work = WorkLoop(self._limits.coroutines, self._outbox)
         self._runners: dict[TaskKind, Runner] = {
             "async": self._work,
             "thread": Threads(self._limits.threads),

@@ -1,7 +1,7 @@
 """The work loop: one thread with one asyncio loop for all coroutines of user code.
 
-The engine's loop hands attempts over in batches and takes their ends back the same way. An attempt costs
-one asyncio task and no lock, future or log line. Nothing user code does ends the thread: a SystemExit that
+The engine's loop hands attempts over in batches and takes their ends back the same way: those of one iteration of the
+work loop together. An attempt costs one asyncio task and no lock, future or log line. Nothing user code does ends the thread: a SystemExit that
 escapes into the loop fails whoever awaits it, and the loop goes on.
 """
 
@@ -41,10 +41,12 @@ class Blocked(msgspec.Struct, frozen=True):
 class WorkLoop:
     """A `Runner` of `async def` tasks."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, outbox: Handover[Attempt]) -> None:
         self._lane = Lane(slots, self._hand_over)
         self._loop = new_loop()
         self._inbox: Handover[Attempt] = Handover(self._loop, self._take)
+        self._outbox = outbox
+        self._settled: list[Attempt] = []
         self._running: set[Attempt] = set()
         self._engine = asyncio.get_running_loop()
         self._ended = asyncio.Event()
@@ -141,7 +143,14 @@ class WorkLoop:
         except BaseException as error:
             attempt.fail(error)
         self._running.discard(attempt)
-        attempt.finish()
+        attempt.settle()
+        if not self._settled:
+            self._loop.call_soon(self._flush)
+        self._settled.append(attempt)
+
+    def _flush(self) -> None:
+        settled, self._settled = self._settled, []
+        self._outbox.extend(settled)
 
     def _time_out(self, attempt: Attempt) -> None:
         assert attempt.task is not None
