@@ -8,7 +8,6 @@ import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -56,12 +55,15 @@ def medians(repeats: Sequence[Figures]) -> Figures:
     """Every number replaced by its median over the repeats of one variant."""
     first = repeats[0]
 
-    def median(field: str) -> float:
-        return statistics.median(getattr(figures, field) for figures in repeats)
-
-    changed: dict[str, Any] = {field: median(field) for field in ("rate", "p50_ms", "p99_ms", "rss_mb")}
-    changed["more"] = {name: statistics.median(figures.more[name] for figures in repeats) for name in first.more}
-    return msgspec.structs.replace(first, **changed)
+    median = statistics.median
+    return msgspec.structs.replace(
+        first,
+        rate=median(figures.rate for figures in repeats),
+        p50_ms=median(figures.p50_ms for figures in repeats),
+        p99_ms=median(figures.p99_ms for figures in repeats),
+        rss_mb=median(figures.rss_mb for figures in repeats),
+        more={name: median(figures.more[name] for figures in repeats) for name in first.more},
+    )
 
 
 def peak_rss_mb() -> float:

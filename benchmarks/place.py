@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def fresh_place(store: str, parent: Path) -> Iterator[Place]:
+def fresh_place(store: str, parent: Path) -> Generator[Place]:
     parent.mkdir(parents=True, exist_ok=True)
     check_disk(parent)
     with tempfile.TemporaryDirectory(dir=parent) as folder:

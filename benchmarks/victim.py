@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from benchmarks.app import append_line, app, marks
+from benchmarks.app import app, append_line, marks
 from benchmarks.driving import in_flight
 from understudy import embedded
 

@@ -74,20 +74,27 @@ class Approval:
     async def run(self, order: Order) -> Outcome:
         reservation = await reserve_stock(order)
         try:
-            if await self.approval() == "approved":
-                self.state = "charging"
-                return Outcome(order.id, "paid", await charge(order))
-            outcome = Outcome(order.id, "refused")
-        except TimeoutError:
-            outcome = Outcome(order.id, "timed out")
-        except CardDeclined:
-            outcome = Outcome(order.id, "declined")
+            outcome = await self.settle(order)
         except BaseException:
-            await release_stock(reservation)  # a cancelled run gives back what it holds, too
+            await release_stock(reservation)  # whatever went wrong, a cancelled run included
             raise
-        self.state = "releasing stock"
-        await release_stock(reservation)
+        if outcome.ended != "paid":
+            self.state = "releasing stock"
+            await release_stock(reservation)
+        self.state = outcome.ended
         return outcome
+
+    async def settle(self, order: Order) -> Outcome:
+        """Everything after the reservation and before what becomes of it."""
+        try:
+            if await self.approval() == "refused":
+                return Outcome(order.id, "refused")
+            self.state = "charging"
+            return Outcome(order.id, "paid", await charge(order))
+        except TimeoutError:
+            return Outcome(order.id, "timed out")
+        except CardDeclined:
+            return Outcome(order.id, "declined")
 
     async def approval(self) -> Verdict:
         self.state = "waiting for approval"

@@ -35,9 +35,14 @@ def append_and_sync(path: Path, count: int) -> list[float]:
     """What each of `count` appends of a page took until the disk had it."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
-        return [_timed_ms(lambda: (os.write(file, PAGE), os.fsync(file))) for _ in range(count)]
+        return [_timed_ms(lambda: _append(file)) for _ in range(count)]
     finally:
         os.close(file)
+
+
+def _append(file: int) -> None:
+    os.write(file, PAGE)
+    os.fsync(file)
 
 
 def commit(path: Path, count: int, batch: int) -> list[float]:

@@ -33,6 +33,9 @@ from understudy.errors import BadDefinition, BadInput
 MAX_VALUE_BYTES: Final = 16 * 1024 * 1024
 """The bound of one encoded value (all arguments of one call together). Larger data belongs in a file or a store."""
 
+MAX_DEPTH: Final = 200
+"""How deep lists, dicts and objects may be nested; counted here, because interpreters do not all notice in time."""
+
 _ESCAPE: Final = "\ufdd0"
 _ESCAPE_UTF8: Final = _ESCAPE.encode()
 _TO_ESCAPE: Final = re.compile("[\ufdd0\ud800-\udfff]")
@@ -47,12 +50,13 @@ _LOSSY: Final = (float, list, tuple, dict, set, frozenset, *_LEAVES)
 class _Unfit(Exception):
     """A value that would not come back as it was; `path` is collected from the inside out."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, located: bool = True) -> None:
         self.reason = reason
+        self.located = located
         self.path: list[str] = []
 
     def __str__(self) -> str:
-        where = "".join(reversed(self.path)).lstrip(".")
+        where = "".join(reversed(self.path)).lstrip(".") if self.located else self.path[-1]
         return f"{where}: {self.reason}" if where else self.reason
 
 
@@ -67,12 +71,10 @@ def encode(value: Any, label: str) -> bytes:
 def encode_parts(parts: Sequence[Any], names: Sequence[str], whole: Any, label: str) -> tuple[bytes, bool]:
     """`whole` as JSON, made of `parts` called `names`; and whether it holds anything without an order of its own."""
     try:
-        unordered = _check_all(parts, names)
+        unordered = _check_all(parts, names, MAX_DEPTH)
         data = _encoded(whole)
     except (_Unfit, TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"{label}: {error}") from None
-    except RecursionError:
-        raise BadInput(f"{label}: the value contains itself, or is nested too deeply") from None
     if len(data) > MAX_VALUE_BYTES:
         raise BadInput(
             f"{label}: {len(data)} bytes are more than a value may have ({MAX_VALUE_BYTES}); "
@@ -135,7 +137,7 @@ def _enc_hook(value: Any) -> Any:
     if is_pydantic(kind):
         dumped = value.model_dump(mode="json", round_trip=True)
         try:
-            _check_all((dumped,), ("",))
+            _check_all((dumped,), ("",), MAX_DEPTH)
         except _Unfit as unfit:
             unfit.path.append(kind.__name__)
             raise
@@ -150,8 +152,13 @@ _ordered_encoder: Final = msgspec.json.Encoder(enc_hook=_enc_hook, order="determ
 # --- what would not come back as it was
 
 
-def _check_all(values: Iterable[Any], names: Sequence[str] | None = None) -> bool:
-    """Whether any value holds something without an order of its own (a dict, a set); _Unfit if one would change."""
+def _check_all(values: Iterable[Any], names: Sequence[str] | None, depth: int) -> bool:
+    """Whether any value holds something without an order of its own (a dict, a set); _Unfit if one would change.
+
+    `depth` is how many levels of nesting are left.
+    """
+    if depth < 0:
+        raise _Unfit(f"the value contains itself, or is nested more than {MAX_DEPTH} deep", located=False)
     kinds = set(map(type, values))
     if kinds <= _PLAIN:
         return False
@@ -161,7 +168,7 @@ def _check_all(values: Iterable[Any], names: Sequence[str] | None = None) -> boo
         if kind in _PLAIN:
             continue
         try:
-            if _checker(kind)(value):
+            if _checker(kind)(value, depth - 1):
                 unordered = True
         except _Unfit as unfit:
             unfit.path.append(f"[{index}]" if names is None else names[index])
@@ -170,12 +177,12 @@ def _check_all(values: Iterable[Any], names: Sequence[str] | None = None) -> boo
 
 
 @lru_cache(maxsize=4096)
-def _checker(kind: Any) -> Callable[[Any], bool]:
+def _checker(kind: Any) -> Callable[[Any, int], bool]:
     """How values of this class are looked at."""
     if kind is float:
         return _check_float
     if kind is list or kind is tuple:
-        return _check_all
+        return _check_list
     if kind is set or kind is frozenset:
         return _check_set
     if kind is dict:
@@ -189,7 +196,7 @@ def _checker(kind: Any) -> Callable[[Any], bool]:
         return _is_unordered
     reason = _unsupported(kind)
 
-    def refuse(value: Any) -> bool:
+    def refuse(value: Any, depth: int) -> bool:
         raise _Unfit(reason)
 
     return refuse
@@ -209,31 +216,35 @@ def _names_of_tuple(kind: Any) -> tuple[str, ...] | None:
     return getattr(kind, "_fields", None) if tuple in kind.__mro__ else None
 
 
-def _field_checker(names: tuple[str, ...]) -> Callable[[Any], bool]:
+def _field_checker(names: tuple[str, ...]) -> Callable[[Any, int], bool]:
     labels = tuple(f".{name}" for name in names)
     if not names:
         return _is_ordered
     get = attrgetter(*names)
     if len(names) == 1:
-        return lambda value: _check_all((get(value),), labels)
-    return lambda value: _check_all(get(value), labels)
+        return lambda value, depth: _check_all((get(value),), labels, depth)
+    return lambda value, depth: _check_all(get(value), labels, depth)
 
 
-def _check_float(value: float) -> bool:
+def _check_float(value: float, depth: int) -> bool:
     if not isfinite(value):
         raise _Unfit(f"{value} is a float that JSON cannot hold")
     return False
 
 
-def _check_set(value: set[Any] | frozenset[Any]) -> bool:
-    _check_all(value)
+def _check_list(value: list[Any] | tuple[Any, ...], depth: int) -> bool:
+    return _check_all(value, None, depth)
+
+
+def _check_set(value: set[Any] | frozenset[Any], depth: int) -> bool:
+    _check_all(value, None, depth)
     return True
 
 
-def _check_dict(value: dict[Any, Any]) -> bool:
+def _check_dict(value: dict[Any, Any], depth: int) -> bool:
     labels = _Labels(value)
-    _check_all(value, labels)
-    _check_all(value.values(), labels)
+    _check_all(value, labels, depth)
+    _check_all(value.values(), labels, depth)
     return True
 
 
@@ -250,11 +261,11 @@ class _Labels(Sequence[str]):
         return f"[{list(self._entries)[index]!r}]"
 
 
-def _is_ordered(value: Any) -> bool:
+def _is_ordered(value: Any, depth: int) -> bool:
     return False
 
 
-def _is_unordered(value: Any) -> bool:
+def _is_unordered(value: Any, depth: int) -> bool:
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,6 @@ PATIENCE_S = 60.0
 
 SHOP = '''
 """Workflows that stop where a test wants them to: a task that has written to the pipe `reached` waits for `go`."""
-import asyncio
 from pathlib import Path
 
 from understudy import App
@@ -56,10 +56,6 @@ async def halting(start: int = 1) -> str:
 async def broken(why: str, loud: bool = False) -> None:
     await add(1, 1)
     raise ValueError(why)
-
-@app.workflow
-async def cancelled() -> None:
-    raise asyncio.CancelledError
 
 @app.workflow
 async def changing() -> int:
@@ -113,7 +109,12 @@ class Cli:
 
     def halted(self) -> None:
         """Wait until the task `halt` has begun."""
-        assert (self.at / "reached").read_text() == "reached"
+        pipe = os.open(self.at / "reached", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            assert select.select([pipe], [], [], PATIENCE_S)[0], "no task has come that far"
+            assert os.read(pipe, 100) == b"reached"
+        finally:
+            os.close(pipe)
 
     def go_on(self, word: str) -> None:
         (self.at / "go").write_text(word)

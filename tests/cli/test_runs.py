@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 
 from tests.cli.conftest import PATIENCE_S, Cli
+from understudy import testing
+from understudy.target import load_app
 
 
 def test_list_shows_the_newest_first_and_can_be_narrowed(cli: Cli) -> None:
@@ -50,6 +52,12 @@ def test_history_tells_every_turn(cli: Cli) -> None:
     told = cli("runs", "history", "t").out.splitlines()
     assert "task scheduled call=1 task=add" in told[2]
     assert "completed result=3" in told[-1]
+
+
+def test_a_history_written_as_json_can_be_replayed_by_tests(cli: Cli) -> None:
+    cli("run", "shop.py:total", "--input", "[[1, 2]]", "--id", "t")
+    (cli.at / "history.json").write_text(cli("runs", "history", "t", "--json").out)
+    testing.replay(cli.at / "history.json", load_app(str(cli.at / "shop.py")))
 
 
 def test_values_too_large_for_a_row_are_read_as_well(cli: Cli) -> None:

@@ -262,6 +262,14 @@ def process_surroundings() -> dict[str, Any]:
 
 
 @app.task(isolate="process")
+async def process_starts_a_node() -> None:
+    from understudy_runtime.execution.executor import LocalExecutor
+    from understudy_runtime.node.clocks import SystemClock
+
+    LocalExecutor({}, SystemClock()).open(print)
+
+
+@app.task(isolate="process")
 def process_prints(text: str) -> None:
     print(text)
 

@@ -15,6 +15,7 @@ from tests.execution.conftest import PATIENCE_S, Desk
 from understudy.target import load_app
 from understudy_runtime.core.messages import AttemptEnded
 from understudy_runtime.core.records import Failure
+from understudy_runtime.execution import wire
 from understudy_runtime.execution.executor import Limits
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +67,16 @@ async def test_values_larger_than_a_pipe_holds_go_through_both_ways(desk: Desk) 
     size = 5_000_000
     assert await desk.result(desk.dispatch("process_answers", size)) == "x" * size
     assert await desk.result(desk.dispatch("process_measures", "y" * size)) == size
+
+
+async def test_arguments_over_the_limit_of_a_frame_are_a_final_failure(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await desk.result(desk.dispatch("process_measures", "y")) == 1
+    monkeypatch.setattr(wire, "MAX_FRAME_BYTES", 1000)
+    end = failure(await desk.ended(desk.dispatch("process_measures", "y" * 1000)))
+    assert (end.type, end.final) == ("BadInput", True)
+    assert await desk.result(desk.dispatch("process_measures", "yy")) == 2
 
 
 async def test_failure_and_the_newest_progress_come_through(desk: Desk) -> None:
@@ -165,6 +176,12 @@ def test_no_process_outlives_a_parent_that_is_killed(task: str) -> None:
     assert all(ends(pid) for pid in ([progress] if isinstance(progress, int) else progress))
 
 
+async def test_child_starts_no_node_of_its_own(desk: Desk) -> None:
+    end = failure(await desk.ended(desk.dispatch("process_starts_a_node")))
+    assert end.type == "BadRequest"
+    assert "__main__" in end.message
+
+
 # --- limits and targets
 
 
@@ -177,6 +194,7 @@ async def test_task_over_its_memory_limit_fails_and_the_limit_ends_with_it(desk:
 
 
 SLOW_TO_LOAD = """
+import time
 from understudy import App
 time.sleep(0.6)
 app = App("slow")

@@ -4,12 +4,12 @@ import pytest
 from msgspec import Raw
 
 from understudy_runtime.execution import wire
-from understudy_runtime.execution.wire import Beat, Done, Frames, FrameTooLarge, FromChild, Ready, frame, from_child
+from understudy_runtime.execution.wire import Beat, Done, Frames, FrameTooLarge, FromChild, Recalled, frame, from_child
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
 def test_frames_survive_any_division_of_the_stream(size: int) -> None:
-    messages: list[FromChild] = [Ready(), Beat(1, Raw(b'{"at":7}')), Done(1, 0.5, Raw(b"[]")), Done(2, 0.0)]
+    messages: list[FromChild] = [Recalled([1, 2]), Beat(1, Raw(b'{"at":7}')), Done(1, 0.5, Raw(b"[]")), Done(2, 0.0)]
     stream = b"".join(frame(message) for message in messages)
     frames = Frames()
     heard: list[FromChild] = []

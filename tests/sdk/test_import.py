@@ -7,9 +7,7 @@ import understudy
 
 
 def test_importing_loads_neither_the_runtime_nor_grpc() -> None:
-    script = (
-        "import sys, understudy; print([m for m in sys.modules if m.split('.')[0] in {'grpc', 'understudy_runtime'}])"
-    )
+    script = "import sys, understudy; print({'grpc', 'understudy_runtime'} & {m.split('.')[0] for m in sys.modules})"
     run = subprocess.run(
         [sys.executable, "-c", script],
         env={"PYTHONPATH": ":".join(sys.path)},

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from understudy import BadDefinition, BadInput
 from understudy.codec import ResultCodec
-from understudy.values import MAX_VALUE_BYTES, Decoder, encode
+from understudy.values import MAX_DEPTH, MAX_VALUE_BYTES, Decoder, encode
 
 
 @dataclass
@@ -198,10 +198,20 @@ def test_nan_inside_a_pydantic_model_is_refused_by_name() -> None:
 
 def test_a_value_that_contains_itself_is_refused() -> None:
     knot: list[object] = []
-    knot.append(knot)
+    knot.append({"again": knot})
 
-    with pytest.raises(BadInput, match="contains itself"):
+    with pytest.raises(BadInput, match="value: the value contains itself, or is nested more than 200 deep"):
         encode(knot, "value")
+
+
+def test_a_value_of_the_greatest_depth_is_taken_and_one_level_more_is_not() -> None:
+    nested: object = 1.5
+    for _ in range(MAX_DEPTH):
+        nested = [nested]
+
+    assert there_and_back(nested) == nested
+    with pytest.raises(BadInput, match="nested more than"):
+        encode([nested], "value")
 
 
 def test_a_value_of_the_largest_size_is_taken_and_one_byte_more_is_not() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.storage.writing import commit, message, row, run, turn
-from understudy.errors import StoreError
+from understudy.errors import BadRequest, StoreError
 from understudy_runtime.core.ports import Blob, TurnWrite
 from understudy_runtime.storage.reading import open_reader
 from understudy_runtime.storage.sqlite import SqliteStore, schema
@@ -59,10 +59,14 @@ async def test_a_reader_does_not_delay_the_writer(path: Path) -> None:
 
 async def test_a_closed_store_is_read_and_left_as_it_was(path: Path) -> None:
     await (await written(path)).close()
-    before = path.read_bytes()
+    before = contents(path)
     with open_reader(path) as reader:
         assert len(reader.turns(A)) == 2
-    assert path.read_bytes() == before
+    assert contents(path) == before
+
+
+def contents(path: Path) -> bytes:
+    return path.read_bytes()
 
 
 async def test_a_reader_may_outlive_the_writer_and_see_the_next(path: Path) -> None:
@@ -78,9 +82,17 @@ async def test_a_reader_may_outlive_the_writer_and_see_the_next(path: Path) -> N
 
 
 def test_a_missing_store_is_an_error_and_not_made(path: Path) -> None:
-    with pytest.raises(StoreError, match="there is no store at .*state.db"):
+    with pytest.raises(StoreError, match=r"there is no store at .*state.db"):
         open_reader(path)
     assert list(path.parent.iterdir()) == []
+
+
+async def test_a_store_to_read_is_named_by_url_too(path: Path) -> None:
+    await (await written(path)).close()
+    with open_reader(f"sqlite:///{path}") as reader:
+        assert len(reader.turns(A)) == 2
+    with pytest.raises(BadRequest, match="nothing to read"):
+        open_reader("memory://")
 
 
 def test_a_file_that_is_no_store_is_an_error(path: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def holder(path: Path) -> AsyncIterator[subprocess.Popen[str]]:
+def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that has the store open."""
     with subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -52,7 +56,7 @@ async def opened(path: Path) -> SqliteStore:
 
 
 async def test_a_second_process_is_told_who_has_the_store(path: Path, holder: subprocess.Popen[str]) -> None:
-    with pytest.raises(StoreError, match=f"state.db is open for writing in process {holder.pid}: .*reading is always"):
+    with pytest.raises(StoreError, match=rf"state.db is open for writing in process {holder.pid}: .*reading is always"):
         await opened(path)
 
 
@@ -81,40 +85,67 @@ async def test_closing_lets_go_of_the_store(path: Path) -> None:
 
 async def test_a_started_program_does_not_keep_the_store_locked(path: Path) -> None:
     store = await opened(path)
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False) as child:
+    with started_program():
         await store.close()
         await (await opened(path)).close()
-        child.kill()
 
 
 async def test_a_forked_child_neither_keeps_the_lock_nor_writes(path: Path) -> None:
     store = await opened(path)
     await commit(store, turn(A, 1))
-    go_read, go_write = os.pipe()
-    said_read, said_write = os.pipe()
-    child = fork()
-    if child == 0:
-        os.read(go_read, 1)
-        os.write(said_write, refusal(store).encode())
-        os._exit(0)
-    await store.close()
-    again = await opened(path)
-    os.write(go_write, b"x")
-    assert b"not open for writing in this process" in os.read(said_read, 1000)
-    os.waitpid(child, 0)
+    with forked(store) as child:
+        await store.close()
+        again = await opened(path)
+        assert "not open for writing in this process" in child.commit()
     assert await seqs(again, A) == [1]
     await again.close()
-    for each in (go_read, go_write, said_read, said_write):
-        os.close(each)
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def fork() -> int:
-    return os.fork()
+@contextmanager
+def started_program() -> Generator[None]:
+    """A program that inherits all it can from this process, and waits."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False):
+        yield
 
 
-def refusal(store: SqliteStore) -> str:
-    """What the store says, in a child that has no loop of its own."""
-    errors: list[BaseException | None] = []
-    store.commit([turn(A, 2)], errors.append)
-    return str(errors[0]) if errors and isinstance(errors[0], CommitFailed) else f"no refusal: {errors}"
+class Child:
+    """A fork of this process, that tries to commit to its copy of the store when told to."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._here, there = socket.socketpair()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # threads do not survive a fork: the point of the test
+            self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                there.recv(1)
+                there.send(asyncio.run(refusal(store)).encode())
+            finally:
+                os._exit(0)
+        there.close()
+
+    def commit(self) -> str:
+        """The error it got."""
+        self._here.send(b"x")
+        return self._here.recv(1000).decode()
+
+    def end(self) -> None:
+        self._here.close()
+        os.waitpid(self.pid, 0)
+
+
+@contextmanager
+def forked(store: SqliteStore) -> Generator[Child]:
+    child = Child(store)
+    try:
+        yield child
+    finally:
+        child.end()
+
+
+async def refusal(store: SqliteStore) -> str:
+    try:
+        await commit(store, turn(A, 2))
+    except CommitFailed as error:
+        return str(error)
+    return "it committed"

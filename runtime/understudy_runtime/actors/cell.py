@@ -102,6 +102,7 @@ class Cell:
         return self.phase is Phase.READY and not (self.mailbox or self.uncommitted or self.asks)
 
     def drop_program(self) -> None:
+        self.undelivered = []
         if self.program is not None:
             self.program.evict()
             self.program = None

@@ -53,6 +53,7 @@ class Committer:
         self._waiting: list[Entry] = []
         self._running: list[Entry] = []
         self._drained: asyncio.Future[None] | None = None
+        self._failed = False
         self.commits = 0
         self.turns = 0
 
@@ -67,6 +68,9 @@ class Committer:
             await self._drained
 
     def add(self, entry: Entry) -> None:
+        """Take a turn in. After a failure nothing is taken: the engine has stopped."""
+        if self._failed:
+            return
         entry.cell.uncommitted += 1
         self._waiting.append(entry)
 
@@ -91,16 +95,14 @@ class Committer:
 
     def _committed(self, error: BaseException | None) -> None:
         batch, self._running = self._running, []
-        if error is not None:
-            lost, self._waiting = batch + self._waiting, []
-            self._fail(lost, error)
-            self._tell_drained()
-            return
-        # The next commit starts before the outputs of this one are released: the store is never left waiting.
-        if self._waiting:
-            self._begin()
-        self._settle(batch)
-        self.kick()
+        if error is not None and not self._failed:
+            self._give_up(batch, error)
+        if not self._failed:
+            # The next commit starts before the outputs of this one are released: the store is not left waiting.
+            if self._waiting:
+                self._begin()
+            self._settle(batch)
+            self.kick()
         self._tell_drained()
 
     def _tell_drained(self) -> None:
@@ -110,4 +112,13 @@ class Committer:
     def _settle(self, batch: list[Entry]) -> None:
         for entry in batch:
             entry.cell.uncommitted -= 1
-        self._release(batch)
+        try:
+            self._release(batch)
+        except Exception as error:
+            # What was durable stays so; but nobody knows what of it was let out, so this node must not go on.
+            self._give_up(batch, error)
+
+    def _give_up(self, batch: list[Entry], error: BaseException) -> None:
+        lost, self._waiting = batch + self._waiting, []
+        self._failed = True
+        self._fail(lost, error)

@@ -379,9 +379,9 @@ class Engine:
             self._watchers.look(cell, decision)
 
     def _failed(self, batch: list[Entry], error: BaseException) -> None:
-        """The store refused: what is in memory is void, and nobody is told otherwise."""
-        log.error("the store refused a commit; the node stops", exc_info=error)
-        failure = error if isinstance(error, StoreError) else StoreError(str(error))
+        """The store refused, or we failed: what is in memory is void, and nobody is told otherwise."""
+        log.error("the node stops", exc_info=error)
+        failure = error if isinstance(error, StoreError) else StoreError(f"the node has stopped: {error}")
         self._duties.close()
         for entry in batch:
             _reply(entry.reply_to, failure)

@@ -37,6 +37,8 @@ def take(cell: Cell, message: AnyMessage, now: float, programs: Programs) -> Dec
     for record in decision.append:
         apply(state, record, now, seq)
     if not decision.activate:
+        if cell.program is not None:
+            cell.undelivered += _inputs(decision.append)
         return decision
     taken, step, rounds = decision, decision, 0
     records = decision.append
@@ -68,8 +70,9 @@ def prepare(cell: Cell, first: AnyRecord | None, programs: Programs) -> None:
 
 
 def _activate(cell: Cell, records: list[AnyRecord], now: float, programs: Programs) -> Activated:
-    inputs: list[AnyRecord] = [record for record in records if isinstance(record, Input)]
+    inputs = _inputs(records)
     if type(inputs[0]) is ExecutionStarted:
+        cell.undelivered = []
         cell.drop_program()
         cell.program = programs.create(cell.key, inputs[0].workflow, None)
     if cell.undelivered:
@@ -82,6 +85,10 @@ def _activate(cell: Cell, records: list[AnyRecord], now: float, programs: Progra
         cell.drop_program()
         return Activated([], Hold(activated.held.why, activated.held.detail))
     return activated
+
+
+def _inputs(records: list[AnyRecord]) -> list[AnyRecord]:
+    return [record for record in records if isinstance(record, Input)]
 
 
 def _merge(taken: Decision, step: Decision) -> None:

@@ -19,7 +19,7 @@ from msgspec import Raw
 
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
-from understudy_runtime.core.calls import AskCall, Caller, Calls, ChildCall, TaskCall
+from understudy_runtime.core.calls import AskCall, Caller, Calls, ChildCall, OpenCall, TaskCall
 from understudy_runtime.core.deliveries import Deliveries
 from understudy_runtime.core.keys import ACTOR_PREFIX, kind_of, namespace_of, run_key
 from understudy_runtime.core.messages import (
@@ -124,10 +124,7 @@ class ActorMachine:
     def next_duty(self, state: ActorState) -> float | None:
         if state.held is not None:
             return None
-        if state.queue and not state.in_flight:
-            return 0.0
-        duties = (calling.next_duty(state.calls), state.timer)
-        return min((duty for duty in duties if duty is not None), default=None)
+        return 0.0 if state.queue and not state.in_flight else _duty(state)
 
     def facts(self, state: ActorState) -> ActorFacts:
         is_open = any(call.out for _, call in state.calls.tasks()) or state.held is not None
@@ -148,6 +145,11 @@ class ActorMachine:
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(ActorState).decode
+
+
+def _duty(state: ActorState) -> float | None:
+    duties = (calling.next_duty(state.calls), state.timer)
+    return min((duty for duty in duties if duty is not None), default=None)
 
 
 def _definition(state: ActorState) -> str:
@@ -207,7 +209,9 @@ def _hold(state: ActorState, message: Hold, now: float) -> Decision:
 def _release(state: ActorState, message: Release, now: float) -> Decision:
     if state.held is None:
         return Decision(reply=Accepted())
-    return Decision(append=[Released()], activate=True, reply=Accepted())
+    # A handler that is in flight goes on; else the queue does, at once.
+    timer = _duty(state) if state.in_flight else now if state.queue else None
+    return Decision(append=[Released()], activate=bool(state.in_flight), timer=timer, reply=Accepted())
 
 
 def _describe(state: ActorState, message: Describe, now: float) -> Decision:
@@ -256,11 +260,12 @@ def _activated(state: ActorState, message: Activated, now: float) -> Decision:
                 deliver = Deliver(command.handler, command.args, command.ask, sender)
                 decision.send.append(Send(command.to, deliver))
             case CallCancelled(call=number):
-                _let_go(state, decision, number)
+                _give_up(state, decision, number)
             case TimerSet(at=at) if at is not None:
                 _wake(decision, at)
             case Replied(delivery=delivery, result=result, failure=failure):
                 delivering.settle(state.deliveries, decision, delivery, None if failure else result, failure)
+                _leave_nothing_open(state, decision)
                 _go_on(state, decision, message.round, now)
             case _:
                 pass
@@ -289,15 +294,36 @@ def _child(state: ActorState, command: ChildScheduled) -> Send:
     return Send(run_key(namespace_of(state.key), command.run_id), start)
 
 
-def _let_go(state: ActorState, decision: Decision, number: int) -> None:
-    match state.calls.open.get(number):
-        case TaskCall() as call:
+def _give_up(state: ActorState, decision: Decision, number: int) -> None:
+    call = state.calls.open.get(number)
+    if call is not None:
+        _let_go(state, decision, number, call)
+        return
+    # Asked for and given up within one activation: a task never starts, a child is cancelled by a second message.
+    decision.execute = [dispatch for dispatch in decision.execute if dispatch.token.call != number]
+    for record in decision.append:
+        if type(record) is ChildScheduled and record.call == number and record.wait:
+            _let_go(state, decision, number, ChildCall(record.run_id))
+
+
+def _leave_nothing_open(state: ActorState, decision: Decision) -> None:
+    """What the handler still awaits ends with it."""
+    given_up = {record.call for record in decision.append if type(record) is CallCancelled}
+    for number, call in state.calls.open.items():
+        if number not in given_up:
+            _let_go(state, decision, number, call)
+    decision.execute = []
+
+
+def _let_go(state: ActorState, decision: Decision, number: int, call: OpenCall) -> None:
+    match call:
+        case TaskCall():
             decision.abandon += calling.abandon(state.caller, number, call)
         case ChildCall(run_id=run_id):
             cancel = Cancel("the actor that started it no longer awaits it")
             decision.send.append(Send(run_key(namespace_of(state.key), run_id), cancel))
-        case AskCall() | None:
-            decision.execute = [d for d in decision.execute if d.token.call != number]
+        case AskCall():
+            pass
 
 
 _DECIDE: Final[dict[type, Callable[[ActorState, Any, float], Decision]]] = {
@@ -333,6 +359,7 @@ def _apply_queued(state: ActorState, record: HandlerQueued, at: float) -> None:
 def _apply_replied(state: ActorState, record: Replied, at: float) -> None:
     delivering.apply_replied(state.deliveries, record)
     state.in_flight, state.timer = 0, None
+    state.calls.open.clear()
 
 
 def _apply_state(state: ActorState, record: StateSet, at: float) -> None:

@@ -49,6 +49,7 @@ from understudy_runtime.core.records import (
 
 MAX_FREE_LOSSES: Final = 2
 """So many times the loss of a worker costs no attempt; a task that kills its workers must not walk on for ever."""
+FOREVER: Final = float("inf")
 
 
 class TaskCall(msgspec.Struct, tag="task", omit_defaults=True):
@@ -245,15 +246,15 @@ def tasks_due(caller: Caller, calls: Calls, now: float) -> Decision:
 
 def next_duty(calls: Calls) -> float | None:
     times = [
-        0.0 if call.reuse is not None else min(_deadline(call), call.retry_at or float("inf"))
+        0.0 if call.reuse is not None else min(_deadline(call), FOREVER if call.retry_at is None else call.retry_at)
         for _, call in calls.tasks()
     ]
-    earliest = min(times, default=float("inf"))
-    return None if earliest == float("inf") else earliest
+    earliest = min(times, default=FOREVER)
+    return None if earliest == FOREVER else earliest
 
 
 def _deadline(call: TaskCall) -> float:
-    return float("inf") if call.options.deadline_s is None else call.since + call.options.deadline_s
+    return FOREVER if call.options.deadline_s is None else call.since + call.options.deadline_s
 
 
 def _too_late(call: TaskCall) -> Failure:

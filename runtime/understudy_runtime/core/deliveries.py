@@ -98,12 +98,15 @@ def settle(
         decision.settled.append(Settled(delivery, result, failure))
 
 
-def settle_all(deliveries: Deliveries, decision: Decision, failure: Failure) -> None:
+RUN_ENDED: Final = Failure("RunEnded", "the run ended before it answered", final=True)
+
+
+def settle_all(deliveries: Deliveries, decision: Decision) -> None:
     """Nobody will answer what is still open."""
     answered = {record.delivery for record in decision.append if type(record) is Replied}
     for delivery in deliveries.open:
         if delivery not in answered:
-            settle(deliveries, decision, delivery, None, failure)
+            settle(deliveries, decision, delivery, None, RUN_ENDED)
 
 
 # --- apply
@@ -118,11 +121,20 @@ def apply_received(deliveries: Deliveries, record: Delivered | HandlerQueued, at
 
 def apply_replied(deliveries: Deliveries, record: Replied) -> None:
     waiting = deliveries.open.pop(record.delivery, None)
-    if waiting is None or not waiting.idempotency_key:
-        return
+    if waiting is not None:
+        _note_answer(deliveries, waiting, None if record.failure else record.result, record.failure)
+
+
+def apply_ended(deliveries: Deliveries) -> None:
+    for waiting in deliveries.open.values():
+        _note_answer(deliveries, waiting, None, RUN_ENDED)
+    deliveries.open.clear()
+
+
+def _note_answer(deliveries: Deliveries, waiting: Open, result: Raw | None, failure: Failure | None) -> None:
     known = deliveries.remembered.get(waiting.idempotency_key)
     if known is not None:
-        known.result, known.failure = (None if record.failure else record.result), record.failure
+        known.result, known.failure = result, failure
 
 
 def remember(deliveries: Deliveries, key: str, what: Remembered) -> None:

@@ -144,6 +144,13 @@ class Attempt:
         self.began_at = self.beat_at = time.monotonic()
         self.started_at = self.clock.now()
 
+    def put_back(self) -> None:
+        """It has not begun after all, and waits again."""
+        self.placed, self.began_at = False, None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
     def fail(self, error: BaseException) -> None:
         """The body raised. A timeout stands whatever came of it; a cancellation only if that is what came of it."""
         cause = self.cause

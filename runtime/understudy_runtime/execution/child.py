@@ -40,7 +40,6 @@ from understudy_runtime.execution.wire import (
     FrameTooLarge,
     FromChild,
     Hello,
-    Ready,
     Recall,
     Recalled,
     Run,
@@ -85,7 +84,6 @@ class Link:
                 self.send(Recalled([run.number for run in self._withdraw()]))
             case Hello():
                 adopt(message)
-                self.send(Ready())
 
     def _withdraw(self) -> list[Run]:
         runs: list[Run] = []

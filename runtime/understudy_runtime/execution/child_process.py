@@ -24,6 +24,7 @@ from understudy_runtime.execution.wire import Frames, FromChild, Hello, ToChild,
 REAP_EVERY_S: Final = 0.002
 _READ_BYTES: Final = 1 << 18
 _STDERR: Final = 2
+_PROGRAM: Final = "understudy_runtime.execution.child"
 
 
 class ChildProcess:
@@ -41,7 +42,6 @@ class ChildProcess:
         self._frames = Frames()
         self._unsent = bytearray()
         self._writing = False
-        self.ready = False
         self.dying = False
         self.recalling = False
         self.sent = 0
@@ -124,7 +124,7 @@ class ChildProcess:
 
 def spawn(fd: int) -> subprocess.Popen[bytes]:
     """Start the child program with that end of a socket pair; what its tasks print goes to our standard error."""
-    command = [sys.executable, "-P", "-m", "understudy_runtime.execution.child", str(fd), str(os.getpid())]
+    command = [sys.executable, "-P", "-m", _PROGRAM, str(fd), str(os.getpid())]
     return subprocess.Popen(
         command,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(import_path())},
@@ -138,3 +138,9 @@ def spawn(fd: int) -> subprocess.Popen[bytes]:
 def import_path() -> list[str]:
     """Our `sys.path`, its empty entry (the current folder) written out."""
     return [entry or str(Path.cwd()) for entry in sys.path]
+
+
+def is_child() -> bool:
+    """Whether this process is one of a node's children."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec is not None and spec.name == _PROGRAM

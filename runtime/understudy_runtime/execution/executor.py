@@ -16,10 +16,12 @@ from typing import Final
 import msgspec
 
 from understudy.definitions import TaskDefinition, TaskKind
+from understudy.errors import BadRequest
 from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Dispatch, Token
 from understudy_runtime.core.ports import Clock, Report
 from understudy_runtime.core.records import Failure
 from understudy_runtime.execution.attempt import Attempt, Runner
+from understudy_runtime.execution.child_process import is_child
 from understudy_runtime.execution.handover import Handover
 from understudy_runtime.execution.processes import Processes
 from understudy_runtime.execution.threads import Threads
@@ -55,7 +57,15 @@ class LocalExecutor:
         self._idle = asyncio.Event()
 
     def open(self, report: Callable[[list[Report]], None]) -> None:
-        """Start the work loop. From now on `report` gets what there is, in batches, and never from within a call."""
+        """Start the work loop. From now on `report` gets what there is, in batches, and never from within a call.
+
+        BadRequest in a child process of a node, where it would start children without end.
+        """
+        if is_child():
+            raise BadRequest(
+                "a node cannot run inside a task's own process; if your script starts one when it is imported, "
+                "put that under `if __name__ == '__main__':`"
+            )
         self._report = report
         self._loop = asyncio.get_running_loop()
         self._outbox: Handover[Attempt] = Handover(self._loop, self._collect)

@@ -9,21 +9,23 @@ time out the attempt it works on. Of the attempts a dead child had, the first ma
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 from understudy_runtime.core.records import Failure
 from understudy_runtime.execution.attempt import Attempt, watch
 from understudy_runtime.execution.child_process import ChildProcess
-from understudy_runtime.execution.wire import Beat, Began, Done, FrameTooLarge, FromChild, Ready, Recall, Recalled, Run
+from understudy_runtime.execution.wire import Beat, Began, Done, FrameTooLarge, FromChild, Recall, Recalled, Run
 
 AHEAD_S: Final = 0.05
 """A child is sent at most so much work ahead of need, by what the task took so far, and it is recalled after that."""
 AHEAD_MAX: Final = 16
 LOAD_TIMEOUT_S: Final = 60.0
 """How long a child may take to start and to import the task's module; the task's own timeout counts from then."""
+LEAST_GRACE_S: Final = 1.0
+"""How long killed children may take to be gone when the executor is closed."""
 
 
 class Processes:
@@ -38,7 +40,7 @@ class Processes:
         self._took_s: dict[str, float] = {}
         self._sweeping = False
         self._closing = False
-        self._empty = asyncio.Event()
+        self._fewer = asyncio.Event()
 
     # --- the runner
 
@@ -74,9 +76,11 @@ class Processes:
         self._waiting.clear()
         for child in list(self._children):
             child.kill()
-        while self._children:
-            self._empty.clear()
-            await self._empty.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(grace_s, LEAST_GRACE_S)):
+                while self._children:
+                    self._fewer.clear()
+                    await self._fewer.wait()
 
     # --- giving work
 
@@ -100,8 +104,6 @@ class Processes:
         return min(AHEAD_MAX, int(AHEAD_S / max(took_s, 1e-6)))
 
     def _spawn(self) -> ChildProcess:
-        if is_child():
-            raise RuntimeError("a task's own process cannot run a node; guard your script with __name__ == '__main__'")
         child = ChildProcess(self._loop, self._heard, self._gone)
         self._children.append(child)
         return child
@@ -111,6 +113,7 @@ class Processes:
         try:
             child.send(Run(child.sent, attempt.definition.target, attempt.dispatch))
         except FrameTooLarge as error:
+            attempt.begin()
             attempt.failure = Failure("BadInput", f"the arguments are {error}", final=True)
             attempt.finish()
             return
@@ -132,7 +135,7 @@ class Processes:
             child.kill()
         elif attempt.definition.target in child.loaded:
             self._begin(attempt)
-        else:
+        elif attempt.timer is None:
             attempt.timer = self._loop.call_later(LOAD_TIMEOUT_S, self._stop_loading, attempt)
 
     def _begin(self, attempt: Attempt) -> None:
@@ -167,7 +170,7 @@ class Processes:
     def _put_back(self, attempts: list[Attempt]) -> None:
         for attempt in reversed(attempts):
             del self._child_of[attempt]
-            attempt.placed = False
+            attempt.put_back()
             if attempt.cause is not None:
                 attempt.failure = attempt.cause
                 attempt.finish()
@@ -179,8 +182,6 @@ class Processes:
     def _heard(self, child: ChildProcess, messages: list[FromChild]) -> None:
         for message in messages:
             match message:
-                case Ready():
-                    child.ready = True
                 case Began():
                     attempt = child.jobs[0][1]
                     child.loaded.add(attempt.definition.target)
@@ -210,17 +211,19 @@ class Processes:
         self._took_s[task] = 0.8 * self._took_s.get(task, took_s) + 0.2 * took_s
 
     def _recalled(self, child: ChildProcess, numbers: set[int]) -> None:
+        """What has begun before it could be recalled stays; even the first may come back, if all were just sent."""
         child.recalling = False
         back = [attempt for number, attempt in child.jobs if number in numbers]
         child.jobs = deque(job for job in child.jobs if job[0] not in numbers)
         self._put_back(back)
-        # One that was to be cancelled may have begun before it could be recalled.
-        if child.jobs and child.jobs[0][1].cause is not None:
-            child.kill()
+        if child.jobs:
+            head = child.jobs[0][1]
+            if head.cause is not None or head.began_at is None:
+                self._head(child)
 
     def _gone(self, child: ChildProcess) -> None:
         self._children.remove(child)
-        self._empty.set()
+        self._fewer.set()
         if child.jobs:
             first = child.jobs.popleft()[1]
             del self._child_of[first]
@@ -235,9 +238,3 @@ class Processes:
         message = f"the process it ran in {child.how_it_ended()}"
         attempt.failure = attempt.cause or Failure("ProcessLost", message, kind="lost")
         attempt.finish()
-
-
-def is_child() -> bool:
-    """Whether this process is one of a node's children, whose target started a node when it was imported."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec is not None and spec.name == "understudy_runtime.execution.child"

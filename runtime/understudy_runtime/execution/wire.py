@@ -4,7 +4,6 @@ JSON, because the values inside it are JSON already and are embedded as they sta
 
     node                                   child
      Hello ─────────────────────────────>    where to import from
-     <───────────────────────────── Ready    it can take work
      Run, Run, ... ─────────────────────>    one after the other; those behind the first were sent ahead of need
      <────────────────────── Began, Beat     the first Run of a target: loaded, and the body starts now
      <────────────────────────────── Done    in order
@@ -53,10 +52,6 @@ class Recall(Message, frozen=True):
     pass
 
 
-class Ready(Message, frozen=True):
-    pass
-
-
 class Began(Message, frozen=True):
     """Only for the first run of a target: of the others the node knows, from the end of the one before."""
 
@@ -83,7 +78,7 @@ class Recalled(Message, frozen=True):
 
 
 ToChild = Hello | Run | Recall
-FromChild = Ready | Began | Beat | Done | Recalled
+FromChild = Began | Beat | Done | Recalled
 
 to_child: Final = msgspec.json.Decoder(ToChild)
 from_child: Final = msgspec.json.Decoder(FromChild)

@@ -1,8 +1,8 @@
 """The work loop: one thread with one asyncio loop for all coroutines of user code.
 
-The engine's loop hands attempts over in batches and takes their ends back the same way: those of one iteration of the
-work loop together. An attempt costs one asyncio task and no lock, future or log line. Nothing user code does ends the thread: a SystemExit that
-escapes into the loop fails whoever awaits it, and the loop goes on.
+The engine's loop hands attempts over in batches and takes their ends back the same way: those of one iteration of
+the work loop together. An attempt costs one asyncio task and no lock, future or log line. Nothing user code does
+ends the thread: a SystemExit that escapes into the loop fails whoever awaits it, and the loop goes on.
 """
 
 from __future__ import annotations

@@ -1,128 +1,25 @@
 """Reading a store that another process may be writing, or that nobody has open.
 
-`open_reader` never makes a file, never migrates and never delays the writer. Each call sees the store
-as it was at one moment.
+It never makes a file, never migrates and never delays the writer.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final
 
-from understudy.errors import StoreError
-from understudy_runtime.core.ports import ActorRow, InboxRow, JournalRow, Loaded
-from understudy_runtime.storage.sqlite.connections import connect_reader
-from understudy_runtime.storage.sqlite.faults import explain
+from understudy.errors import BadRequest
+from understudy_runtime.storage.sqlite import Reader
+from understudy_runtime.storage.urls import MEMORY, file_of
 
-MAX_KEYS: Final = 1000
-"""Actors loaded by one query; more take several."""
-
-_ROW: Final = "key, kind, definition, status, execution, digest, build, created_at, updated_at, closed_at, parked_until"
-_ACTORS: Final = f"SELECT {_ROW}, snapshot, snapshot_seq FROM actor WHERE key IN (SELECT value FROM json_each(?))"
-_TURNS_AFTER_SNAPSHOT: Final = (
-    "SELECT j.lsn, j.actor, j.seq, j.at, j.records FROM json_each(?) k LEFT JOIN actor a ON a.key = k.value"
-    " JOIN journal j ON j.actor = k.value AND j.seq > ifnull(a.snapshot_seq, 0) ORDER BY k.key, j.seq"
-)
-_INBOX: Final = (
-    "SELECT actor, sender, sender_seq, body FROM inbox WHERE actor IN (SELECT value FROM json_each(?))"
-    " ORDER BY actor, sender, sender_seq"
-)
-_TURNS: Final = "SELECT lsn, actor, seq, at, records FROM journal WHERE actor = ? AND seq > ? ORDER BY seq LIMIT ?"
-_BLOBS: Final = "SELECT digest, body FROM blob WHERE actor = ? AND digest IN (SELECT value FROM json_each(?))"
-_WAKEFUL: Final = (
-    "SELECT key, parked_until FROM actor WHERE ifnull(parked_until, 0) <= ? AND ifnull(parked_until, 0) < 9e999"
-    " AND key NOT IN (SELECT actor FROM inbox) UNION ALL SELECT DISTINCT actor, NULL FROM inbox"
-)
-_LIST: Final = f"SELECT {_ROW} FROM actor WHERE namespace = ?"
+__all__ = ["Reader", "open_reader"]
 
 
-def open_reader(path: str | Path) -> Reader:
-    """StoreError if there is no file, if it is no understudy store, or if it is too new for this release."""
-    return Reader(Path(path))
+def open_reader(store: str | Path) -> Reader:
+    """Open a store, named by URL or path.
 
-
-class Reader:
-    """A read-only connection. May be used by one thread at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._con = connect_reader(path)
-
-    def __enter__(self) -> Reader:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._con.close()
-
-    def load(self, keys: Sequence[str]) -> list[Loaded]:
-        """What is stored of each of these actors, in the order asked for."""
-        loaded: list[Loaded] = []
-        for start in range(0, len(keys), MAX_KEYS):
-            loaded += self._load(keys[start : start + MAX_KEYS])
-        return loaded
-
-    def _load(self, keys: Sequence[str]) -> list[Loaded]:
-        wanted = (json.dumps(list(dict.fromkeys(keys))),)
-        with self._one_moment() as con:
-            actors = con.execute(_ACTORS, wanted).fetchall()
-            turns = con.execute(_TURNS_AFTER_SNAPSHOT, wanted).fetchall()
-            inbox = con.execute(_INBOX, wanted).fetchall()
-        rows = {actor[0]: actor for actor in actors}
-        turns_of: dict[str, list[JournalRow]] = {key: [] for key in keys}
-        for each in turns:
-            turns_of[each[1]].append(JournalRow(*each))
-        inbox_of: dict[str, list[InboxRow]] = {key: [] for key in keys}
-        for each in inbox:
-            inbox_of[each[0]].append(InboxRow(*each))
-        return [_loaded(key, rows.get(key), turns_of[key], inbox_of[key]) for key in keys]
-
-    def turns(self, key: str, after_seq: int = 0, limit: int = -1) -> list[JournalRow]:
-        """The actor's journal rows with seq > after_seq, in order, at most `limit` (negative: all)."""
-        with self._one_moment() as con:
-            return [JournalRow(*row) for row in con.execute(_TURNS, (key, after_seq, limit)).fetchall()]
-
-    def blobs(self, key: str, digests: Sequence[str]) -> dict[str, bytes]:
-        with self._one_moment() as con:
-            return dict(con.execute(_BLOBS, (key, json.dumps(digests))).fetchall())
-
-    def wakeful(self, until: float) -> list[tuple[str, float | None]]:
-        with self._one_moment() as con:
-            return con.execute(_WAKEFUL, (until,)).fetchall()
-
-    def rows(
-        self, *, namespace: str, kind: str = "", status: str = "", definition: str = "", limit: int = 100
-    ) -> list[ActorRow]:
-        """Rows of the actor table, newest first; empty filters match all."""
-        filters = {"kind": kind, "status": status, "definition": definition}
-        given = {name: value for name, value in filters.items() if value}
-        where = "".join(f" AND {name} = ?" for name in given)
-        query = f"{_LIST}{where} ORDER BY created_at DESC, key DESC LIMIT ?"
-        with self._one_moment() as con:
-            return [ActorRow(*row) for row in con.execute(query, (namespace, *given.values(), limit)).fetchall()]
-
-    @contextmanager
-    def _one_moment(self) -> Generator[sqlite3.Connection]:
-        """Queries inside see one state of the store, whatever is committed meanwhile."""
-        try:
-            self._con.execute("BEGIN")
-            try:
-                yield self._con
-            finally:
-                self._con.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise StoreError(explain(self._path, error)) from error
-
-
-def _loaded(key: str, actor: tuple[Any, ...] | None, turns: list[JournalRow], inbox: list[InboxRow]) -> Loaded:
-    if actor is None:
-        return Loaded(key, None, None, 0, turns, inbox)
-    *row, snapshot, snapshot_seq = actor
-    return Loaded(key, ActorRow(*row), snapshot, snapshot_seq, turns, inbox)
+    StoreError if there is no such file, if it is no understudy store, or if it is too new for this release;
+    BadRequest if the URL names no file.
+    """
+    if store == MEMORY:
+        raise BadRequest(f"nothing to read: {MEMORY} is forgotten when its process ends; name a file")
+    return Reader(store if isinstance(store, Path) else file_of(store))

@@ -26,6 +26,7 @@ from understudy_runtime.core.messages import (
 )
 from understudy_runtime.core.records import AnyRecord
 from understudy_runtime.core.run.apply import APPLY
+from understudy_runtime.core.run.commands import next_execution
 from understudy_runtime.core.run.decide import DECIDE, TURNS_WARNING, mind_the_length
 from understudy_runtime.core.run.state import CLOSED, RunState
 
@@ -42,8 +43,11 @@ class RunMachine:
         decision = DECIDE[type(message)](state, message, now)
         if state.held is not None:
             decision.activate = decision.activate and type(message) is Release
-        elif decision.activate and state.turns >= TURNS_WARNING and type(message) is not Activated:
-            mind_the_length(state, decision)
+        elif decision.activate and type(message) is not Activated and state.status not in CLOSED:
+            if state.continued is not None:
+                decision.append.insert(0, next_execution(state, state.continued))
+            elif state.turns >= TURNS_WARNING:
+                decision = mind_the_length(state, message, decision)
         return decision
 
     def apply(self, state: RunState, record: AnyRecord, at: float, seq: int) -> None:
@@ -55,6 +59,8 @@ class RunMachine:
     def next_duty(self, state: RunState) -> float | None:
         if state.status in CLOSED or not state.status:
             return None
+        if state.continued is not None:
+            return 0.0
         duties = [state.deadline, calling.next_duty(state.calls), None if state.held else state.timer]
         return min((duty for duty in duties if duty is not None), default=None)
 

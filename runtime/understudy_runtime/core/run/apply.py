@@ -58,10 +58,11 @@ def _apply_started(state: RunState, record: ExecutionStarted, at: float) -> None
     state.began_seq, state.turns = state.last_seq, 1
     state.calls, state.timer, state.held = Calls(), None, None
     state.result = state.failure = state.closed_at = None
-    state.cancel_requested = state.cancel_requested and record.cause == "continued"
+    state.continued, state.cautioned, state.cancel_requested = None, False, False
     state.reuse = {f"{r.task}:{r.digest}:{r.occurrence}": r for r in record.reuse}
     state.occurrences = {}
     if record.cause != "continued":
+        state.deadline_s = record.deadline_s
         state.deadline = None if record.deadline_s is None else at + record.deadline_s
     if record.idempotency_key:
         delivering.remember(state.deliveries, record.idempotency_key, Remembered(at, execution=record.execution))
@@ -136,6 +137,15 @@ def _apply_warning(state: RunState, record: AnyRecord, at: float) -> None:
     state.warnings += 1
 
 
+def _apply_cautioned(state: RunState, record: Cautioned, at: float) -> None:
+    state.warnings += 1
+    state.cautioned = True
+
+
+def _apply_continued(state: RunState, record: ContinuedAsNew, at: float) -> None:
+    state.continued, state.calls, state.timer, state.cancel_requested = record, Calls(), None, False
+
+
 def _apply_nothing(state: RunState, record: AnyRecord, at: float) -> None:
     """Kept in the journal for people and for replay."""
 
@@ -145,10 +155,10 @@ def _closes(
 ) -> Callable[[RunState, Any, float], None]:
     def apply(state: RunState, record: Any, at: float) -> None:
         state.status = getattr(record, "status", status)
-        state.closed_at, state.timer, state.held = at, None, None
+        state.closed_at, state.timer, state.held, state.continued = at, None, None, None
         state.result, state.failure = outcome(record)
         state.calls.open.clear()
-        state.deliveries.open.clear()
+        delivering.apply_ended(state.deliveries)
         state.reuse = {}
 
     return apply
@@ -176,11 +186,11 @@ APPLY: Final[dict[type, Apply]] = {
     Held: _apply_held,
     Released: _apply_released,
     Warned: _apply_warning,
-    Cautioned: _apply_warning,
+    Cautioned: _apply_cautioned,
     Completed: _closes("succeeded", lambda record: (record.result, None)),
     Failed: _closes("failed", lambda record: (None, record.failure)),
     Cancelled: _closes("cancelled", lambda record: (None, None)),
     Ended: _closes("", lambda record: (None, record.failure)),
-    ContinuedAsNew: _apply_nothing,
+    ContinuedAsNew: _apply_continued,
     Patched: _apply_nothing,
 }

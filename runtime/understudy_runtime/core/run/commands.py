@@ -28,11 +28,11 @@ from understudy_runtime.core.records import (
     TaskScheduled,
     TimerSet,
 )
-from understudy_runtime.core.run.ending import close, let_go
+from understudy_runtime.core.run.ending import close, leave_nothing_open, let_go
 from understudy_runtime.core.run.state import RunState
 
 MAX_ROUNDS: Final = 64
-"""Activations in one turn; tasks that are reused beyond that wait for the next turn."""
+"""Activations in one turn. Beyond that, reused results and the next execution wait for the next turn."""
 
 
 class Asking(msgspec.Struct):
@@ -41,6 +41,7 @@ class Asking(msgspec.Struct):
     state: RunState
     decision: Decision
     now: float
+    is_last: bool
     fresh: dict[str, int] = {}
 
     def wake(self, at: float) -> None:
@@ -52,30 +53,23 @@ def activated(state: RunState, message: Activated, now: float) -> Decision:
     if message.held is not None:
         return Decision(append=[Held(message.held.why, message.held.detail)])
     decision = Decision(append=message.commands)
-    asking = Asking(state, decision, now)
+    asking = Asking(state, decision, now, message.round >= MAX_ROUNDS)
     for command in tuple(message.commands):
         act = _COMMAND.get(type(command))
         if act is not None:
             act(asking, command)
-    if asking.fresh and decision.activate and message.round >= MAX_ROUNDS:
-        _leave_the_rest(asking)
     return decision
-
-
-def _leave_the_rest(asking: Asking) -> None:
-    """Reused results beyond the bound are handed over by the next turn, which is due at once."""
-    decision = asking.decision
-    decision.append = [record for record in decision.append if type(record) is not TaskReused]
-    decision.activate = False
-    asking.wake(asking.now)
 
 
 def _task_scheduled(asking: Asking, command: TaskScheduled) -> None:
     state, decision = asking.state, asking.decision
     reused = state.reusable(command, asking.fresh) if state.reuse else None
     if reused is not None:
-        decision.append.append(TaskReused(command.call, reused))
-        decision.activate = True
+        if asking.is_last:
+            asking.wake(asking.now)
+        else:
+            decision.append.append(TaskReused(command.call, reused))
+            decision.activate = True
         return
     decision.execute.append(calling.first_dispatch(state.caller, command))
     if command.options.deadline_s is not None:
@@ -103,7 +97,9 @@ def _call_cancelled(asking: Asking, command: CallCancelled) -> None:
         return
     # Asked for and given up within one activation: a task never starts, a child is cancelled by a second message.
     decision.execute = [dispatch for dispatch in decision.execute if dispatch.token.call != number]
-    decision.append = [r for r in decision.append if not (type(r) is TaskReused and r.call == number)]
+    if decision.activate:
+        decision.append = [r for r in decision.append if not (type(r) is TaskReused and r.call == number)]
+        decision.activate = any(type(r) is TaskReused for r in decision.append)
     for record in decision.append:
         if type(record) is ChildScheduled and record.call == number and record.wait:
             let_go(asking.state, decision, number, calling.ChildCall(record.run_id))
@@ -134,20 +130,24 @@ def _cancelled(asking: Asking, command: Cancelled) -> None:
 
 def _continued(asking: Asking, command: ContinuedAsNew) -> None:
     state, decision = asking.state, asking.decision
-    for number, call in state.calls.open.items():
-        let_go(state, decision, number, call)
-    decision.append.append(
-        ExecutionStarted(
-            state.workflow,
-            command.input,
-            key=state.key,
-            execution=state.execution + 1,
-            digest=command.digest,
-            build=state.build,
-            cause="continued",
-        )
+    leave_nothing_open(state, decision)
+    if asking.is_last:
+        asking.wake(asking.now)
+    else:
+        decision.append.append(next_execution(state, command))
+        decision.activate = True
+
+
+def next_execution(state: RunState, continued: ContinuedAsNew) -> ExecutionStarted:
+    return ExecutionStarted(
+        state.workflow,
+        continued.input,
+        key=state.key,
+        execution=state.execution + 1,
+        digest=continued.digest,
+        build=state.build,
+        cause="continued",
     )
-    decision.activate = True
 
 
 _COMMAND: Final[dict[type, Callable[[Asking, Any], None]]] = {

@@ -11,6 +11,7 @@ from understudy_runtime.core.messages import (
     Accepted,
     Activated,
     Answer,
+    AnyMessage,
     AttemptEnded,
     AttemptProgressed,
     Cancel,
@@ -87,7 +88,8 @@ def _refuse_start(message: Start, refused: Refused) -> Decision:
 
 def _retry(state: RunState, message: RetryRun, now: float) -> Decision:
     if message.idempotency_key and message.idempotency_key in state.deliveries.remembered:
-        return Decision(reply=Started(state.execution, existed=True))
+        known = state.deliveries.remembered[message.idempotency_key]
+        return Decision(reply=Started(known.execution, existed=True))
     if not state.status:
         return Decision(reply=_unknown(state))
     if state.status not in CLOSED:
@@ -102,10 +104,12 @@ def _retry(state: RunState, message: RetryRun, now: float) -> Decision:
         digest=message.digest or state.digest,
         build=state.build,
         cause="retried",
+        deadline_s=state.deadline_s,
         reuse=message.reuse,
         idempotency_key=message.idempotency_key,
     )
-    return Decision(append=[started], activate=True, reply=Started(started.execution))
+    timer = None if state.deadline_s is None else now + state.deadline_s
+    return Decision(append=[started], activate=True, timer=timer, reply=Started(started.execution))
 
 
 def _cancel(state: RunState, message: Cancel, now: float) -> Decision:
@@ -126,16 +130,24 @@ def _terminate(state: RunState, message: Terminate, now: float) -> Decision:
     )
 
 
-def mind_the_length(state: RunState, decision: Decision) -> None:
+def mind_the_length(state: RunState, message: AnyMessage, decision: Decision) -> Decision:
+    """The decision to activate a run that has had many turns already, as it should be instead."""
     if state.turns >= MAX_TURNS:
-        failure = Failure(
-            "TooManyTurns", f"the run has had {MAX_TURNS} turns; end long loops with continue_as_new()", final=True
-        )
-        end(state, Ended("failed", failure), decision)
-    elif state.turns == TURNS_WARNING:
+        return _too_long(state, message, decision)
+    if not state.cautioned:
         decision.append.append(
             Cautioned(f"the run has had {TURNS_WARNING} turns of at most {MAX_TURNS}; think of continue_as_new()")
         )
+    return decision
+
+
+def _too_long(state: RunState, message: AnyMessage, decision: Decision) -> Decision:
+    failure = Failure(
+        "TooManyTurns", f"the run has had {MAX_TURNS} turns; end long loops with continue_as_new()", final=True
+    )
+    if type(message) is Deliver:
+        decision = delivering.refuse(message, Refused("BadRequest", f"run {state.key} has ended: {failure.message}"))
+    return end(state, Ended("failed", failure), decision)
 
 
 def _unknown(state: RunState) -> Refused:
@@ -182,6 +194,7 @@ def _timer_due(state: RunState, message: TimerDue, now: float) -> Decision:
     if state.timer is not None and state.timer <= now and state.held is None:
         decision.append.append(Fired())
         decision.activate = True
+    decision.activate = decision.activate or state.continued is not None
     return decision
 
 
@@ -198,7 +211,7 @@ def _hold(state: RunState, message: Hold, now: float) -> Decision:
 def _release(state: RunState, message: Release, now: float) -> Decision:
     if state.held is None:
         return Decision(reply=Accepted())
-    return Decision(append=[Released()], activate=True, reply=Accepted())
+    return Decision(append=[Released()], activate=True, timer=state.timer, reply=Accepted())
 
 
 def _describe(state: RunState, message: Describe, now: float) -> Decision:

@@ -6,34 +6,47 @@ from msgspec import Raw
 
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
-from understudy_runtime.core.calls import AskCall, ChildCall, TaskCall
+from understudy_runtime.core.calls import AskCall, ChildCall, OpenCall, TaskCall
 from understudy_runtime.core.keys import namespace_of, run_key
 from understudy_runtime.core.messages import Cancel, Decision, Send
-from understudy_runtime.core.records import Ended, Failure
+from understudy_runtime.core.records import CallCancelled, ChildScheduled, Ended, Failure, TaskReused
 from understudy_runtime.core.run.state import RunState
 
 
 def end(state: RunState, ended: Ended, decision: Decision) -> Decision:
     """The machine itself ends the run; user code gets no say."""
     decision.append.append(ended)
-    decision.activate = False
     return close(state, decision, None, ended.failure)
 
 
 def close(state: RunState, decision: Decision, result: Raw | None, failure: Failure | None) -> Decision:
     """Everything still open ends with the run, and whoever awaits it hears of it."""
-    for number, call in state.calls.open.items():
-        let_go(state, decision, number, call)
-    delivering.settle_all(
-        state.deliveries, decision, Failure("RunEnded", "the run ended before it answered", final=True)
-    )
+    leave_nothing_open(state, decision)
+    delivering.settle_all(state.deliveries, decision)
     if state.parent is not None:
         decision.send.append(delivering.answer_to(state.parent, result, failure))
     decision.closed = True
     return decision
 
 
-def let_go(state: RunState, decision: Decision, number: int, call: calling.OpenCall) -> None:
+def leave_nothing_open(state: RunState, decision: Decision) -> None:
+    """Calls end with their execution; those of the decision itself never start, or are cancelled at once."""
+    decision.execute = []
+    decision.append = [record for record in decision.append if type(record) is not TaskReused]
+    decision.activate = False
+    fresh: dict[int, OpenCall] = {}
+    given_up: set[int] = set()
+    for record in decision.append:
+        if type(record) is ChildScheduled and record.wait:
+            fresh[record.call] = ChildCall(record.run_id)
+        elif type(record) is CallCancelled:
+            given_up.add(record.call)
+    for number, call in (state.calls.open | fresh).items():
+        if number not in given_up:
+            let_go(state, decision, number, call)
+
+
+def let_go(state: RunState, decision: Decision, number: int, call: OpenCall) -> None:
     match call:
         case TaskCall():
             decision.abandon += calling.abandon(state.caller, number, call)

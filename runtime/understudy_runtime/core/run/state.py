@@ -10,13 +10,17 @@ from msgspec import Raw
 from understudy_runtime.core.calls import Caller, Calls
 from understudy_runtime.core.deliveries import Deliveries
 from understudy_runtime.core.messages import Hold
-from understudy_runtime.core.records import NULL, Failure, MaybeRaw, Reusable, Sender, TaskScheduled
+from understudy_runtime.core.records import NULL, ContinuedAsNew, Failure, MaybeRaw, Reusable, Sender, TaskScheduled
 
 CLOSED: Final = frozenset({"succeeded", "failed", "cancelled", "terminated", "timed_out"})
 
 
 class RunState(msgspec.Struct, omit_defaults=True):
-    """What the machine knows of a run; `status` is empty while there is none. Times in seconds since 1970."""
+    """What the machine knows of a run; `status` is empty while there is none. Times in seconds since 1970.
+
+    `deadline_s` bounds each execution that was not continued as new, `deadline` is when. `continued` is set while
+    the next execution has still to begin: it does with whatever is next handed to user code.
+    """
 
     key: str
     status: str = ""
@@ -27,6 +31,7 @@ class RunState(msgspec.Struct, omit_defaults=True):
     build: str = ""
     parent: Sender | None = None
     created_at: float = 0.0
+    deadline_s: float | None = None
     deadline: float | None = None
     closed_at: float | None = None
     began_seq: int = 0
@@ -35,6 +40,8 @@ class RunState(msgspec.Struct, omit_defaults=True):
     calls: Calls = msgspec.field(default_factory=Calls)
     deliveries: Deliveries = msgspec.field(default_factory=Deliveries)
     timer: float | None = None
+    continued: ContinuedAsNew | None = None
+    cautioned: bool = False
     cancel_requested: bool = False
     reuse: dict[str, Reusable] = {}
     occurrences: dict[str, int] = {}

@@ -151,7 +151,7 @@ class _Flight:
 
     def _begin(self, delivered: Delivered, handlers: Any, instance: Any) -> None:
         handler: HandlerDefinition | None = handlers.get(delivered.handler)
-        if handler is None or handler.readonly:
+        if handler is None:
             self.over = True
             self.failure = Failure("UnknownName", f"there is no handler {delivered.handler}", final=True)
             return

@@ -66,6 +66,7 @@ class WorkflowLoop(Refusals):
     __slots__ = (
         "_ended",
         "_generators",
+        "_main",
         "_next_hash",
         "_now",
         "_ready",
@@ -94,6 +95,7 @@ class WorkflowLoop(Refusals):
         self._tasks: Held[RunTask[Any]] = Held(task_is_over)
         self._generators: Held[AsyncGenerator[Any, Any]] = Held(is_over)
         self._watchdog = watchdog
+        self._main: asyncio.Task[Any] | None = None
         self._ended = False
 
     # The owner's side
@@ -101,7 +103,7 @@ class WorkflowLoop(Refusals):
     def start(self, main: CoroutineLike[T], name: str = "main") -> RunTask[T]:
         """Begin the run. When `main` is over, the rest is cancelled and awaited; then the run has `ended`."""
         task = self.spawn(main, name)
-        task.add_done_callback(self._begin_end, context=self.context)
+        task.add_done_callback(self._main_is_over, context=self.context)
         return task
 
     def spawn(self, coro: CoroutineLike[T], name: str = "") -> RunTask[T]:
@@ -145,8 +147,14 @@ class WorkflowLoop(Refusals):
         """Leave memory: nothing of the run takes another step, and what its clean-up code does is discarded."""
         if _get_running_loop() is self:
             raise RuntimeError("a run cannot be evicted inside its own turn")
+        is_over = self._ended and not self._is_anything_left()
         self.stalled = None
         object.__setattr__(self, "__class__", DeadLoop)
+        if not is_over:
+            self._close_under_watch()
+        self._forget()
+
+    def _close_under_watch(self) -> None:
         outer = self._enter()
         try:
             if self._watchdog is None:
@@ -157,7 +165,6 @@ class WorkflowLoop(Refusals):
             pass  # the watchdog interrupted clean-up code, whose outcome is discarded anyway
         finally:
             self._leave(outer)
-            self._forget()
 
     # The turn
 
@@ -185,6 +192,8 @@ class WorkflowLoop(Refusals):
                 return
             self._ready = []
             self._run_batch(batch)
+            if self._main is not None:
+                self._begin_end(self._main)
 
     def _run_batch(self, batch: list[Step | Timer]) -> None:
         for step in batch:
@@ -264,8 +273,19 @@ class WorkflowLoop(Refusals):
 
     # The end
 
+    def _main_is_over(self, main: asyncio.Task[Any]) -> None:
+        self._main = main
+
     def _begin_end(self, main: asyncio.Task[Any]) -> None:
-        self.create_task(self._end(main), name="end")
+        self._main = None
+        if self._ready or self._is_anything_left(besides=main):
+            self._begin_task(self._end(main), "end", self.context.copy())
+        else:
+            self._ended = True
+
+    def _is_anything_left(self, besides: asyncio.Task[Any] | None = None) -> bool:
+        tasks = self._tasks.left()
+        return tasks not in ([], [besides]) or bool(self._generators.left())
 
     async def _end(self, main: asyncio.Task[Any]) -> None:
         await cancel_rest(self)

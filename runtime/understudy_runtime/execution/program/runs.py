@@ -147,7 +147,7 @@ class RunProgram:
 
     def _receive(self, delivered: Delivered, loop: WorkflowLoop, calls: Calls) -> None:
         handler = self._definition.handlers.get(delivered.handler)
-        if handler is None or handler.readonly:
+        if handler is None:
             failure = Failure("UnknownName", f"{self._definition.name} has no handler {delivered.handler}", final=True)
             calls.commands.append(Replied(delivered.delivery, failure=failure))
             return

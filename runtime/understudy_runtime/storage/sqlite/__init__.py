@@ -5,6 +5,7 @@ and, should that ever fail, by the fence in the `shard` row, which every commit 
 away (`committer`). Anyone may read, at any time, from any process (`understudy_runtime.storage.reading`).
 """
 
+from understudy_runtime.storage.sqlite.reader import Reader
 from understudy_runtime.storage.sqlite.store import SqliteStore
 
-__all__ = ["SqliteStore"]
+__all__ = ["Reader", "SqliteStore"]

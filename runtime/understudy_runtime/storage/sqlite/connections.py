@@ -28,6 +28,9 @@ CACHE_KIB: Final = 32 * 1024
 WAL_LIMIT_PAGES: Final = 1000
 """At this length of the log a commit also copies it into the file, about 4 ms; a longer log only makes that longer."""
 
+WAL_FILE_BYTES: Final = 16 * 1024 * 1024
+"""A log that a huge commit or a slow reader has made longer than this is cut back to it when it can be."""
+
 CACHED_STATEMENTS: Final = 1024
 """More than there are sizes of statements (see `statements`), so that none is prepared twice."""
 
@@ -61,6 +64,7 @@ def _set_up_writer(con: sqlite3.Connection) -> None:
     con.execute("PRAGMA checkpoint_fullfsync = ON")
     con.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     con.execute(f"PRAGMA wal_autocheckpoint = {WAL_LIMIT_PAGES}")
+    con.execute(f"PRAGMA journal_size_limit = {WAL_FILE_BYTES}")
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:

@@ -55,19 +55,19 @@ MIGRATIONS: Final = (
 SCHEMA: Final = len(MIGRATIONS)
 """The schema that this release writes."""
 
+APPLICATION_ID: Final = 0x756E6473
+"""Marks the file as ours, to any program that looks: SQLite keeps it in the file's header."""
+
 META: Final = "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID"
 """Before all migrations, and never changed: how every release finds out what it has before it."""
 
 
 def version(con: sqlite3.Connection) -> int | None:
     """The file's schema; 0 for an empty database; None if it belongs to some other program."""
-    tables = {name for (name,) in con.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    if not tables:
-        return 0
-    if not tables >= {"meta"}:
-        return None
-    row = con.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
-    return row[0] if row is not None and isinstance(row[0], int) else None
+    if con.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+        return None if con.execute("SELECT 1 FROM sqlite_schema").fetchone() else 0
+    [(found,)] = con.execute("SELECT value FROM meta WHERE name = 'schema'").fetchall()
+    return int(found)
 
 
 def check(path: Path, found: int | None) -> None:
@@ -87,6 +87,7 @@ def migrate(con: sqlite3.Connection, now: float) -> None:
     try:
         found = version(con) or 0
         if found == 0:
+            con.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             con.execute(META)
             con.execute("INSERT INTO meta VALUES ('schema', 0), ('created_at', ?)", (now,))
         con.execute("COMMIT")

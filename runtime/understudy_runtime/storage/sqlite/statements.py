@@ -64,10 +64,11 @@ ACTOR: Final = MultiRow(
     "INSERT OR ROLLBACK INTO actor (shard, key, namespace, kind, definition, status, execution, digest, build,"
     " created_at, updated_at, closed_at, parked_until)",
     "(0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, definition = excluded.definition, status = excluded.status,"
+    "ON CONFLICT (key) DO UPDATE SET definition = excluded.definition, status = excluded.status,"
     " execution = excluded.execution, digest = excluded.digest, build = excluded.build,"
     " updated_at = excluded.updated_at, closed_at = excluded.closed_at, parked_until = excluded.parked_until",
 )
+"""Nothing that `actor_newest` holds is set again, so that a change of status leaves that index alone."""
 
 SNAPSHOT: Final = MultiRow(
     "UPDATE OR ROLLBACK actor SET snapshot_seq = new.column2, snapshot = new.column3 FROM (",

@@ -12,9 +12,9 @@ from typing import ParamSpec, TypeVar
 
 from understudy.errors import StoreError
 from understudy_runtime.core.ports import ActorRow, CommitFailed, JournalRow, Loaded, TurnWrite
-from understudy_runtime.storage.reading import Reader
 from understudy_runtime.storage.sqlite.committer import Committer
 from understudy_runtime.storage.sqlite.lock import FileLock
+from understudy_runtime.storage.sqlite.reader import Reader
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -1,0 +1,255 @@
+"""Shapes of whole runs: the corpus of `tests.corpus` as workflows, and what only a node can do to a run.
+
+A `Scenario` is what outsiders do, and when: inputs that came before a crash may have been lost with it, so each is
+delivered again after the crash, as a client that got no answer would. Each carries an idempotency key for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from tests.actors.world import T0, run, starting
+from tests.corpus import SHAPES
+from understudy import (
+    Actor,
+    App,
+    Retry,
+    TaskFailed,
+    continue_as_new,
+    handler,
+    now,
+    random,
+    readonly,
+    task_info,
+    uuid4,
+    wait_until,
+)
+from understudy import call as call_workflow
+from understudy import start as start_workflow
+from understudy_runtime.core.keys import actor_key
+from understudy_runtime.core.messages import AnyMessage, Cancel, Deliver, Start
+
+app = App("shapes")
+
+
+@app.task
+def step(name: str) -> str:
+    if name.endswith("!"):
+        raise ValueError(name)
+    return name
+
+
+@app.task(retry=Retry(delays=[0.5, 0.25]))
+def flaky(name: str) -> str:
+    """Fails twice."""
+    if task_info().attempt < 3:
+        raise ValueError(f"attempt {task_info().attempt}")
+    return name
+
+
+@app.task(retry=Retry(attempts=10, first=1), deadline=3)
+def hopeless(name: str) -> str:
+    raise ValueError(name)
+
+
+@app.task(optional=True)
+def doubtful(name: str) -> str:
+    raise ValueError(name)
+
+
+@app.workflow
+async def asyncio_shape(name: str) -> list[str]:
+    return await SHAPES[name](step)
+
+
+@app.workflow
+async def retried_tasks() -> list[str]:
+    results = await asyncio.gather(*[flaky(name) for name in "abc"], hopeless("h"), return_exceptions=True)
+    return [str(result) for result in results]
+
+
+@app.workflow
+async def optional_tasks() -> list[Any]:
+    return [await doubtful("a"), await step.optional("instead")("b!"), await step("c")]
+
+
+@app.workflow
+async def failing(name: str) -> str:
+    return await step(f"{name}!")
+
+
+@app.workflow
+async def time_and_chance() -> list[str]:
+    seen = [str(now()), str(random().random()), str(uuid4())]
+    await asyncio.sleep(1)
+    return [*seen, str(now()), str(random().random())]
+
+
+@app.workflow
+async def child(name: str) -> str:
+    return (await step(name)) + (await step(name.upper()))
+
+
+@app.workflow
+async def parent() -> list[str]:
+    seen = await asyncio.gather(*[child(name) for name in "abc"])
+    try:
+        await failing("x")
+    except Exception as error:
+        seen.append(type(error).__name__)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await call_workflow(child, "given up")
+    seen.append(start_workflow(child, "left behind", id="left"))
+    return [*seen, await call_workflow(child, "named", id="named")]
+
+
+@app.actor
+class Tally(Actor):
+    counts: dict[str, int] = {}
+
+    @handler
+    def add(self, name: str) -> int:
+        self.counts[name] = self.counts.get(name, 0) + 1
+        return self.counts[name]
+
+    @handler
+    async def add_slowly(self, name: str) -> int:
+        before = self.counts.get(name, 0)
+        await step(name)
+        await asyncio.sleep(0.3)
+        self.counts[name] = before + 1
+        return self.counts[name]
+
+    @handler
+    async def add_elsewhere(self, name: str) -> int:
+        return await Tally.at("other").ask(Tally.add_slowly, name)
+
+    @handler
+    async def spoil(self, name: str) -> None:
+        self.counts[name] = -1
+        await step(f"{name}!")
+
+    @readonly
+    def count(self, name: str) -> int:
+        return self.counts.get(name, 0)
+
+
+@app.workflow
+async def tallying(name: str) -> list[Any]:
+    """Between asks it pauses: what two runs ask at one and the same instant may be taken in either order."""
+    tally = Tally.at("shared")
+    tally.tell(Tally.add, name)
+    seen: list[Any] = await asyncio.gather(*[tally.ask(Tally.add_slowly, name) for _ in range(3)])
+    try:
+        await tally.ask(Tally.spoil, name)
+    except Exception as error:
+        seen.append(type(error).__name__)
+    for handler in (Tally.add_elsewhere, Tally.add, Tally.count):
+        await asyncio.sleep(random().random())
+        seen.append(await tally.ask(handler, name))
+    return seen
+
+
+@app.workflow
+class Approval:
+    def __init__(self) -> None:
+        self.verdict: str | None = None
+        self.notes: list[str] = []
+
+    async def run(self) -> list[str]:
+        try:
+            async with asyncio.timeout(5):
+                verdict = await wait_until(lambda: self.verdict)
+        except TimeoutError:
+            verdict = "late"
+        return [verdict, *self.notes, await step("done")]
+
+    @handler
+    def decide(self, verdict: str) -> str:
+        self.verdict = verdict
+        return f"thank you for {verdict}"
+
+    @handler
+    async def note(self, text: str) -> int:
+        self.notes.append(await step(text))
+        await wait_until(lambda: len(self.notes) > 1)
+        return len(self.notes)
+
+
+@app.workflow
+async def loops(count: int) -> str:
+    await asyncio.gather(step(f"a{count}"), step(f"b{count}"))
+    if count:
+        continue_as_new(count - 1)
+    return "looped"
+
+
+@app.workflow
+async def cleans_up() -> str:
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(step("left"))
+            await asyncio.sleep(100)
+    except asyncio.CancelledError:
+        await asyncio.gather(step("undo a"), step("undo b"))
+        with suppress(TaskFailed):
+            await step("undo c!")
+        raise
+    return "never cancelled"
+
+
+class Told(NamedTuple):
+    at: float
+    key: str
+    message: AnyMessage
+
+
+class Scenario(NamedTuple):
+    """`runs` are those whose ends are looked at."""
+
+    told: tuple[Told, ...]
+    runs: tuple[str, ...]
+
+
+def _ask(handler: str, *args: Any) -> Deliver:
+    data = Raw(msgspec.json.encode({"args": args, "kwargs": {}}))
+    return Deliver(handler, data, ask=True, idempotency_key=f"{handler}{args}")
+
+
+def _scenario(*told: tuple[float, str, AnyMessage]) -> Scenario:
+    runs = tuple(dict.fromkeys(key for _, key, message in told if isinstance(message, Start)))
+    return Scenario(tuple(Told(T0 + at, key, message) for at, key, message in told), runs)
+
+
+_ONE = run("one")
+
+SCENARIOS: dict[str, Scenario] = {
+    **{name: _scenario((0.0, _ONE, starting("asyncio_shape", name))) for name in SHAPES},
+    "retried_tasks": _scenario((0.0, _ONE, starting("retried_tasks"))),
+    "optional_tasks": _scenario((0.0, _ONE, starting("optional_tasks"))),
+    "failing": _scenario((0.0, _ONE, starting("failing", "x"))),
+    "time_and_chance": _scenario((0.0, _ONE, starting("time_and_chance"))),
+    "children": _scenario((0.0, _ONE, starting("parent"))),
+    "actors": _scenario((0.0, run("one"), starting("tallying", "a")), (0.01, run("two"), starting("tallying", "b"))),
+    "approved": _scenario(
+        (0.0, _ONE, starting("Approval")),
+        (0.61, _ONE, _ask("note", "x")),
+        (0.62, _ONE, _ask("note", "y")),
+        (3.03, _ONE, _ask("decide", "yes")),
+    ),
+    "approved_late": _scenario((0.0, _ONE, starting("Approval")), (0.61, _ONE, _ask("note", "x"))),
+    "continued": _scenario((0.0, _ONE, starting("loops", 3))),
+    "cancelled": _scenario((0.0, _ONE, starting("cleans_up")), (0.043, _ONE, Cancel("enough"))),
+    "cancelled_child": _scenario((0.0, _ONE, starting("parent")), (0.043, _ONE, Cancel("enough"))),
+    "tally_asked": _scenario(
+        (0.0, actor_key("default", "Tally", "shared"), _ask("add_slowly", "z")),
+        (0.003, actor_key("default", "Tally", "shared"), _ask("add", "z")),
+        (0.004, run("one"), starting("tallying", "a")),
+    ),
+}

@@ -1,0 +1,113 @@
+"""A crash behind any turn of any shape of run changes nothing that anybody can see.
+
+For each scenario, one life without a crash is recorded. Then, for each of its turns, a fresh node starts from a store that
+holds what was durable by then, and must end where the first life did, by the same turns at the same times; tasks that had
+finished are not run again, and those that had not keep their idempotency keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pytest
+from msgspec.json import encode
+
+from tests.actors.shapes import SCENARIOS, Scenario, app
+from tests.actors.world import T0, Outside, RecordedStore, World, cut_after, living
+from understudy_runtime.actors.journal import decode
+from understudy_runtime.core.calls import Caller, idempotency_key
+from understudy_runtime.core.keys import RUN, kind_of
+from understudy_runtime.core.messages import Description
+from understudy_runtime.core.ports import JournalRow, TurnWrite
+from understudy_runtime.core.records import (
+    AnyRecord,
+    Command,
+    Delivered,
+    ExecutionStarted,
+    Input,
+    TaskGaveUp,
+    TaskSucceeded,
+)
+
+pytestmark = pytest.mark.anyio
+
+ALL_STARTED_S = 0.02
+SETTLING_S = 20.0
+"""Long enough for whatever a run left behind to end too."""
+
+Story = dict[str, list[str]]
+"""What happened to each actor, as far as user code took part in it, and when."""
+
+
+class Life(NamedTuple):
+    store: RecordedStore
+    ends: list[Any]
+    story: Story
+    outside: Outside
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_a_crash_behind_any_turn_changes_nothing(name: str) -> None:
+    whole = await live(SCENARIOS[name], RecordedStore(), Outside(), T0)
+    written = whole.store.written
+    assert len(written) > 1
+    for turns in range(len(written)):
+        at = written[turns - 1].at if turns else T0
+        again = await live(SCENARIOS[name], await cut_after(written, turns), whole.outside.after_the_crash(), at)
+        where = f"a crash behind turn {turns} of {len(written)}"
+        assert again.ends == whole.ends, where
+        assert again.story == whole.story, where
+        assert again.outside.keys <= whole.outside.keys, where
+        assert not again.outside.keys & finished(written[:turns]), where
+
+
+async def live(scenario: Scenario, store: RecordedStore, outside: Outside, now: float) -> Life:
+    async with living([app], store, outside=outside, now=now) as world:
+        await world.settle()
+        for told in scenario.told:
+            world.clock.call_at(told.at, lambda told=told: world.deliver(told.key, told.message))
+        await world.pass_time(ALL_STARTED_S)
+        ends = [await end(world, key) for key in scenario.runs]
+        await world.pass_time(SETTLING_S)
+    return Life(store, ends, story(store.written), outside)
+
+
+async def end(world: World, key: str) -> tuple[Any, ...]:
+    described = await world.result(key)
+    assert isinstance(described, Description)
+    return described.status, described.execution, described.result, described.failure
+
+
+def story(written: Sequence[TurnWrite]) -> Story:
+    told: Story = {}
+    for turn, records in decoded(written):
+        kept = [f"{turn.at} {encode(record).decode()}" for record in records if isinstance(record, Input | Command)]
+        told.setdefault(turn.key, []).extend(kept)
+    return told
+
+
+def finished(written: Sequence[TurnWrite]) -> set[str]:
+    """The idempotency keys of tasks of which the journal says that they are over."""
+    keys: set[str] = set()
+    caller: dict[str, Caller] = {}
+    for turn, records in decoded(written):
+        for record in records:
+            match record:
+                case ExecutionStarted(execution=number):
+                    caller[turn.key] = Caller(turn.key, number)
+                case Delivered(delivery=number) if kind_of(turn.key) != RUN:
+                    caller[turn.key] = Caller(turn.key, number)
+                case TaskSucceeded(call=call) | TaskGaveUp(call=call):
+                    keys.add(idempotency_key(caller[turn.key], call))
+                case _:
+                    pass
+    return keys
+
+
+def decoded(written: Sequence[TurnWrite]) -> list[tuple[TurnWrite, list[AnyRecord]]]:
+    return [
+        (turn, decode(JournalRow(0, turn.key, turn.seq, turn.at, turn.records), {}).records)
+        for turn in written
+        if turn.records is not None
+    ]

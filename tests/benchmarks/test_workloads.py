@@ -1,0 +1,123 @@
+"""Every workload runs at a tiny size and reports what it promises. How fast it is, is never asserted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.measure import Figures, medians, percentile
+from benchmarks.place import NotADisk, check_disk
+from benchmarks.workloads import WORKLOADS
+
+REPOSITORY = Path(__file__).parents[2]
+TINY = {
+    "limits": ["--fsyncs", "3", "--rows", "20", "--batch", "10"],
+    "hello": ["--runs", "4", "--in-flight-runs", "2", "--alone", "2"],
+    "chain": ["--steps", "3", "--runs", "2", "--run-steps", "2"],
+    "fanout": ["--tasks", "5"],
+    "asks": ["--actors", "3", "--asks", "6"],
+    "neighbour": ["--runs", "2", "--run-steps", "2"],
+    "recovery": ["--runs", "4", "--run-steps", "3"],
+    "census-speedup": ["--files", "4"],
+    "sleepers": ["--runs", "4", "--per-second", "100", "--sleep-s", "0.1"],
+}
+PROMISED = {
+    "workload": str,
+    "variant": str,
+    "store": str,
+    "rate": float,
+    "unit": str,
+    "p50_ms": float,
+    "p99_ms": float,
+    "rss_mb": float,
+    "runs": int,
+    "repeats": int,
+}
+
+
+def benchmark(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *arguments, "--dir", str(folder)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_every_workload_prints_the_promised_fields(workload: str, tmp_path: Path) -> None:
+    figures = lines(benchmark(tmp_path, workload, "--json", "--repeats", "1", *TINY[workload]))
+    assert figures
+    for line in figures:
+        assert {name: type(line[name]) for name in PROMISED} == PROMISED
+        assert line["workload"] == workload
+        assert line["store"] == "sqlite"
+        assert line["rate"] > 0
+
+
+def test_nothing_is_left_of_a_repeat(tmp_path: Path) -> None:
+    lines(benchmark(tmp_path, "fanout", "--json", "--repeats", "1", *TINY["fanout"]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_recovery_workload_counts_what_the_kill_cost(tmp_path: Path) -> None:
+    [line] = lines(benchmark(tmp_path, "recovery", "--json", "--repeats", "1", *TINY["recovery"]))
+    assert line["lost"] == 0
+    assert line["repeated"] >= 0
+
+
+def test_other_figures_become_ratios_to_limits_of_the_same_run(tmp_path: Path) -> None:
+    sizes = TINY["limits"] + TINY["fanout"]
+    *limits, fanout = lines(benchmark(tmp_path, "limits", "fanout", "--json", "--repeats", "1", *sizes))
+    assert fanout["of_fsync"] == pytest.approx(fanout["rate"] / limits[0]["rate"], abs=0.001)
+
+
+def test_without_json_there_is_a_table(tmp_path: Path) -> None:
+    done = benchmark(tmp_path, "fanout", "--store", "memory", "--repeats", "1", *TINY["fanout"])
+    assert done.returncode == 0, done.stderr
+    assert "tasks/s" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonesuch"], "invalid choice: 'nonesuch'"),
+        (["hello", "--files", "3"], "--files is a size of census-speedup"),
+        (["recovery", "--store", "memory"], "recovery needs --store sqlite"),
+        (["hello", "--runs", "0"], "must be 1 or more"),
+    ],
+)
+def test_bad_usage_is_one_clear_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = benchmark(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+
+
+def test_a_folder_in_memory_is_refused(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"none / ext4 rw 0 0\nnone {tmp_path.resolve()} tmpfs rw 0 0\n")
+    with pytest.raises(NotADisk, match="--dir"):
+        check_disk(tmp_path / "deeper", mounts)
+    check_disk(tmp_path.parent, mounts)
+
+
+def test_a_percentile_is_the_smallest_value_that_the_share_does_not_exceed() -> None:
+    assert percentile([3, 1, 2, 4], 0.5) == 2
+    assert percentile(range(1, 101), 0.99) == 99
+    assert percentile([7], 0.99) == 7
+
+
+def test_the_median_is_taken_of_each_number() -> None:
+    repeats = [
+        Figures(variant="v", rate=rate, unit="u", p50_ms=p50, p99_ms=9, rss_mb=1, runs=5, more={"lost": lost})
+        for rate, p50, lost in [(10, 3, 0), (30, 1, 2), (20, 2, 1)]
+    ]
+    assert medians(repeats) == Figures(
+        variant="v", rate=20, unit="u", p50_ms=2, p99_ms=9, rss_mb=1, runs=5, more={"lost": 1}
+    )
