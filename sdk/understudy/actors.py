@@ -13,7 +13,7 @@ import msgspec
 from understudy.building import handler_definition, mark_handler
 from understudy.context import RunContext, current_run
 from understudy.definitions import HandlerDefinition
-from understudy.errors import BadDefinition, BadRequest
+from understudy.errors import BadDefinition, BadInput, BadRequest
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,6 +21,7 @@ A = TypeVar("A")
 F = TypeVar("F", bound=Callable[..., Any])
 
 ACTOR_MARK: Final = "__understudy_actor__"
+MAX_ID_CHARS: Final = 512
 
 
 def handler(method: F, /) -> F:
@@ -64,7 +65,7 @@ class Actor:
         """The actor of this class known as `id`. It needs no creating: state begins as the class says."""
         if ACTOR_MARK not in vars(cls):
             raise BadDefinition(f"{cls.__qualname__} is not decorated with @app.actor")
-        return ActorRef(cls.__name__, id)
+        return ActorRef(cls.__name__, checked_id(id))
 
 
 class _Named(Protocol):
@@ -97,8 +98,15 @@ def tell(target: Target, handler: Callable[Concatenate[Any, P], Any], *args: P.a
 def address_of(target: Target) -> str:
     """`kind/id` within the namespace."""
     if isinstance(target, ActorRef):
-        return f"actor.{target.kind}/{target.id}"
-    return f"run/{target if isinstance(target, str) else target.run_id}"
+        return f"actor.{target.kind}/{checked_id(target.id)}"
+    return f"run/{checked_id(target if isinstance(target, str) else target.run_id)}"
+
+
+def checked_id(id: str) -> str:
+    """`id`, if it may name a run or an actor; else BadInput."""
+    if not 0 < len(id) <= MAX_ID_CHARS or not id.isprintable():
+        raise BadInput(f"{id[:40]!a} is not an id: give 1 to {MAX_ID_CHARS} printable characters")
+    return id
 
 
 def tellable(handler: Callable[..., Any]) -> HandlerDefinition:

@@ -11,14 +11,14 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, TypeVar
 
 import msgspec
 
-from understudy.actors import Target, address_of, tellable
+from understudy.actors import Target, address_of, checked_id, tellable
 from understudy.app import App
 from understudy.building import handler_definition
 from understudy.codec import CallCodec
 from understudy.definitions import WorkflowDefinition
 from understudy.door import Door, HistoryTurn, IfExists, Outcome, RetryPlan, RunDescription, RunSummary
 from understudy.errors import RunHeld, UnknownName
-from understudy.failures import decode_ask_failure, decode_run_failure, run_ended
+from understudy.failures import clean_text, decode_ask_failure, decode_run_failure, run_ended
 from understudy.workflows import HasRun, HasRunOf, Workflow, workflow_of
 
 P = ParamSpec("P")
@@ -34,7 +34,7 @@ class RunHandle(Generic[R]):
     """One run, known by its id. Making a handle asks nobody; the run need not exist."""
 
     def __init__(self, client: Client, run_id: str, workflow: WorkflowDefinition | None = None) -> None:
-        self.run_id: Final = run_id
+        self.run_id: Final = checked_id(run_id)
         self._client = client
         self._door = client.door
         self._workflow = workflow
@@ -64,11 +64,11 @@ class RunHandle(Generic[R]):
 
     async def cancel(self, reason: str = "") -> None:
         """Ask the run to end: a CancelledError arrives in its code, which may clean up."""
-        await self._door.cancel(self.run_id, reason)
+        await self._door.cancel(self.run_id, clean_text(reason))
 
     async def terminate(self, reason: str = "") -> None:
         """End the run at once, without clean-up."""
-        await self._door.terminate(self.run_id, reason)
+        await self._door.terminate(self.run_id, clean_text(reason))
 
     async def release(self) -> None:
         """Let a held run go on, once what held it has been dealt with."""
@@ -144,6 +144,8 @@ class Client:
         run_id, if_exists = kwargs.pop("id", None), kwargs.pop("if_exists", "return")
         _, definition = workflow_of(workflow)
         encoded, digest = _checked(definition.call, args, kwargs)
+        if run_id is not None:
+            checked_id(run_id)
         started = await self.door.start(definition.name, encoded, digest, run_id=run_id, if_exists=if_exists)
         return RunHandle(self, started.run_id, definition)
 

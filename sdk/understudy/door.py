@@ -114,6 +114,12 @@ class Door(Protocol):
         """Durable when it returns. Without a run id the door makes one up."""
         ...
 
+    async def run(
+        self, workflow: str, input: bytes, digest: str, *, run_id: str | None, if_exists: IfExists
+    ) -> Outcome:
+        """`start`, then `wait`, in one call."""
+        ...
+
     async def wait(self, run_id: str) -> Outcome:
         """Returns when the run has ended or is held."""
         ...

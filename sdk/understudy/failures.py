@@ -78,8 +78,8 @@ def encode_failure(
     listed = next((base for base in type(error).__mro__ if base in raises), None)
     return FailureFields(
         type=names[0] if listed is None else listed.__qualname__,
-        message=_text(error)[:MAX_MESSAGE_CHARS],
-        traceback=_clean("".join(traceback.format_exception(error)))[-MAX_TRACEBACK_CHARS:],
+        message=_text(error),
+        traceback=_unicode("".join(traceback.format_exception(error)))[-MAX_TRACEBACK_CHARS:],
         arguments=None if listed is None else _encode_arguments(error),
         final=any(name in final for name in names),
     )
@@ -148,10 +148,15 @@ def _construct(kind: type[Exception], args: list[Any]) -> Exception:
 
 def _text(error: BaseException) -> str:
     try:
-        return _clean(str(error))
+        return clean_text(str(error))
     except Exception as broken:
         return f"<its message could not be made: {type(broken).__name__}>"
 
 
-def _clean(text: str) -> str:
+def clean_text(text: str) -> str:
+    """Text for people, made fit for any reader: valid Unicode, at most `MAX_MESSAGE_CHARS`."""
+    return _unicode(text)[:MAX_MESSAGE_CHARS]
+
+
+def _unicode(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()

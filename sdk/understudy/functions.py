@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, NoReturn, TypeVar, cast
 from uuid import UUID
 
+from understudy.actors import checked_id
 from understudy.context import RunContext, TaskInfo, current_attempt, current_run
 from understudy.errors import BadRequest
 
@@ -36,7 +37,7 @@ async def wait_until(predicate: Callable[[], T | None]) -> T:
 
 def patched(patch_id: str) -> bool:
     """Whether this run takes the new side of a change: True unless it passed here before the change was made."""
-    return _run("patched").patched(patch_id)
+    return _run("patched").patched(checked_id(patch_id))
 
 
 def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:

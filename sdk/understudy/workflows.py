@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, Type
 
 import msgspec
 
+from understudy.actors import checked_id
 from understudy.building import Deferred
 from understudy.context import current_run
 from understudy.definitions import WorkflowDefinition
@@ -106,7 +107,7 @@ async def call(workflow: Any, *args: object, **kwargs: Any) -> Any:
     `id` names the child's run; without it the child is named after its parent. A parameter that is itself
     called `id` is given by position.
     """
-    run_id = kwargs.pop("id", None)
+    run_id = _id_in(kwargs)
     _, definition = workflow_of(workflow)
     run = current_run.get()
     if run is not None:
@@ -127,8 +128,13 @@ def start(workflow: Any, *args: object, **kwargs: Any) -> str:
 
     `id` names the child's run, as for `call`.
     """
-    run_id = kwargs.pop("id", None)
+    run_id = _id_in(kwargs)
     return _start_child(workflow_of(workflow)[1], args, kwargs, run_id)
+
+
+def _id_in(kwargs: dict[str, Any]) -> str | None:
+    run_id = kwargs.pop("id", None)
+    return None if run_id is None else checked_id(run_id)
 
 
 def _start_child(

@@ -89,14 +89,14 @@ class Cli:
         out, err = process.communicate(stdin, timeout=PATIENCE_S)
         return Ended(process.returncode, out, err)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "understudy_runtime.cli", *arguments],
             cwd=self.at,
             env=_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
         self._processes.append(process)

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import signal
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from tests.cli.conftest import PATIENCE_S, Cli
+
+OTHER = """
+from understudy import App
+
+app = App("other")
+
+@app.workflow
+async def two() -> int:
+    return 2
+"""
 
 INPUT = ("--input", '{"numbers": [1, 2, 3]}')
 
@@ -29,6 +42,26 @@ def test_progress_is_told_in_plain_lines_where_standard_error_is_no_terminal(cli
     ended = cli("run", "shop.py:total", *INPUT)
     assert re.search(r"^total: 3 done, 0 running, 0 failed, \d+\.\d s$", ended.err, re.MULTILINE)
     assert "\x1b" not in ended.err
+
+
+def test_progress_is_one_live_line_at_a_terminal(cli: Cli) -> None:
+    terminal, theirs = os.openpty()
+    try:
+        process = cli.start("run", "shop.py:total", *INPUT, stderr=theirs)
+        os.close(theirs)
+        shown = b"".join(_all_of(terminal)).decode()
+    finally:
+        os.close(terminal)
+    assert process.wait(PATIENCE_S) == 0
+    assert "\x1b[" in shown
+    assert "3 done, 0 running, 0 failed" in shown
+
+
+def _all_of(terminal: int) -> Iterator[bytes]:
+    """What comes out of a terminal until nobody has it open, which Linux reports as an error."""
+    with suppress(OSError):
+        while data := os.read(terminal, 10_000):
+            yield data
 
 
 def test_a_module_is_a_target_too(cli: Cli) -> None:
@@ -115,6 +148,17 @@ def test_ctrl_c_leaves_the_run_resumable_and_says_how(cli: Cli, number: signal.S
     assert cli.effects == ["add"]
 
 
+def test_a_second_ctrl_c_leaves_at_once(cli: Cli) -> None:
+    stopped = cli.start("run", "shop.py:halting", "--id", "h")
+    cli.halted()
+    assert stopped.stderr is not None
+    stopped.send_signal(signal.SIGINT)
+    assert any("goes on with" in line for line in stopped.stderr)  # now the node waits for the task that hangs
+    stopped.send_signal(signal.SIGINT)
+    assert stopped.wait(PATIENCE_S) == 130
+    assert cli("runs", "show", "h", "--json").json["status"] == "running"
+
+
 def test_ctrl_c_with_json_still_prints_one_object(cli: Cli) -> None:
     stopped = cli.start("run", "shop.py:halting", "--id", "h", "--json")
     cli.halted()
@@ -141,6 +185,19 @@ def test_a_run_whose_code_no_longer_fits_is_held_exits_with_3_and_goes_on_when_t
     assert cli("run", "shop.py:changing", "--id", "c").code == 3, "it is still held"
     (cli.at / "shop.py").write_text(fitting)
     assert cli("run", "shop.py:changing", "--id", "c").out == "2\n"
+
+
+def test_open_runs_of_code_that_is_not_here_are_left_alone(cli: Cli) -> None:
+    killed = cli.start("run", "shop.py:halting", "--id", "h")
+    cli.halted()
+    killed.kill()
+    killed.wait(PATIENCE_S)
+    (cli.at / "other.py").write_text(OTHER)
+    assert cli("run", "other.py:two").out == "2\n"
+    resumed = cli.start("run", "shop.py:halting")
+    cli.halted()
+    cli.go_on("done")
+    assert resumed.communicate(timeout=PATIENCE_S)[0] == '"2 done"\n'
 
 
 def test_the_default_store_is_in_the_working_directory(cli: Cli) -> None:

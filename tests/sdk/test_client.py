@@ -34,9 +34,10 @@ from understudy import (
     handler,
     readonly,
 )
+from understudy.actors import MAX_ID_CHARS
 from understudy.client import MAX_HISTORY_TURNS, MAX_LISTED
 from understudy.door import AskReply, IfExists, Outcome, StartedRun
-from understudy.failures import FailureFields, encode_failure
+from understudy.failures import MAX_MESSAGE_CHARS, FailureFields, encode_failure
 
 pytestmark = pytest.mark.anyio
 
@@ -94,6 +95,12 @@ class KeepingDoor:
             raise AlreadyExists(f"run {run_id} exists")
         self.calls.append(("start", workflow, msgspec.json.decode(input), run_id))
         return StartedRun(run_id or "made-up")
+
+    async def run(
+        self, workflow: str, input: bytes, digest: str, *, run_id: str | None, if_exists: IfExists
+    ) -> Outcome:
+        started = await self.start(workflow, input, digest, run_id=run_id, if_exists=if_exists)
+        return await self.wait(started.run_id)
 
     async def wait(self, run_id: str) -> Outcome:
         return msgspec.structs.replace(self.outcome, run_id=run_id)
@@ -286,3 +293,23 @@ async def test_lists_and_histories_are_bounded(client: Client, door: KeepingDoor
     await client.handle("r1").history(after=5, limit=10**9)
 
     assert door.calls == [("list", "failed", "", MAX_LISTED), ("history", 5, MAX_HISTORY_TURNS)]
+
+
+@pytest.mark.parametrize("run_id", ["", "x" * (MAX_ID_CHARS + 1), "a\nb", "\udce9"])
+async def test_an_id_that_could_not_be_written_down_is_refused(client: Client, door: KeepingDoor, run_id: str) -> None:
+    with pytest.raises(BadInput, match="is not an id"):
+        await client.start(checkout, Order("a"), id=run_id)
+    with pytest.raises(BadInput, match="is not an id"):
+        client.handle(run_id)
+    with pytest.raises(BadInput, match="is not an id"):
+        Counter.at(run_id)
+    assert door.calls == []
+    assert client.handle("x" * MAX_ID_CHARS).run_id
+
+
+async def test_a_reason_may_be_any_text(client: Client, door: KeepingDoor) -> None:
+    await client.handle("r1").cancel("caf\udce9" + "x" * 10_000)
+
+    reason = door.calls[0][2]
+    assert reason.startswith("caf\\udce9x")
+    assert len(reason) == MAX_MESSAGE_CHARS

@@ -78,11 +78,11 @@ class Committer:
         """Commit what waits, unless a commit is running: then it goes with the next one."""
         while self._waiting and not self._running:
             if not self._begin():
-                batch, self._waiting = self._waiting, []
+                batch, self._waiting = self._waiting[:MAX_BATCH_TURNS], self._waiting[MAX_BATCH_TURNS:]
                 self._settle(batch)
 
     def _begin(self) -> bool:
-        """Start a commit with the next batch; False if there is nothing in it to make durable."""
+        """Start a commit with the next batch; False if there is nothing in that batch to make durable."""
         batch = self._waiting[:MAX_BATCH_TURNS]
         writes = [entry.write for entry in batch if entry.write is not None]
         if not writes:

@@ -133,7 +133,11 @@ class Engine:
 
     def watch(self, key: str, watcher: Watcher) -> Callable[[], object]:
         """Call `watcher` once, when the run has ended or is held; the result takes the watch back."""
-        return self._watchers.watch(key, watcher)
+        cell = self._cells.get(key)
+        is_running = (
+            cell is not None and cell.phase is Phase.READY and cell.machine.facts(cell.state).status == "running"
+        )
+        return self._watchers.watch(key, watcher, is_running=is_running)
 
     async def history(self, key: str, after_seq: int = 0) -> list[Turn]:
         """The turns of an actor after `after_seq`, as far as they are committed."""
@@ -231,6 +235,9 @@ class Engine:
 
     def _park(self, cell: Cell) -> None:
         """Let an idle actor leave memory, once its row says when it must be back."""
+        if cell.seq == 0:
+            self._drop(cell)
+            return
         if cell.machine.facts(cell.state).open:
             return
         write = writing.park(cell, self._build, self._duties.horizon)
@@ -339,6 +346,7 @@ class Engine:
         """The batch is durable: let out what its turns decided, in their order."""
         starts: list[Dispatch] = []
         stops: list[Token] = []
+        complete: set[Cell] = set()
         for entry in batch:
             cell, decision = entry.cell, entry.decision
             starts += decision.execute
@@ -351,7 +359,9 @@ class Engine:
             if decision.closed or cell.seq == 0:
                 self._rest(cell)
             if cell.phase is Phase.REVIVING and not cell.uncommitted:
-                self._loading.revive(cell)
+                complete.add(cell)
+        for cell in complete:
+            self._loading.revive(cell)
         if starts:
             self.attempts_out += len(starts)
             self._executor.start(starts)

@@ -23,12 +23,16 @@ class Watchers:
         self._watching: dict[str, dict[int, Watcher]] = {}
         self._count = 0
 
-    def watch(self, key: str, watcher: Watcher) -> Callable[[], object]:
-        """Tell `watcher` at once if the run has ended already; the result takes the watch back."""
+    def watch(self, key: str, watcher: Watcher, *, is_running: bool) -> Callable[[], object]:
+        """Tell `watcher` at once if the run has ended already; the result takes the watch back.
+
+        `is_running` says that it has not, so that the release of its end, or of its being held, is still to come.
+        """
         self._count += 1
         number = self._count
         self._watching.setdefault(key, {})[number] = watcher
-        self._engine.deliver(key, Describe(), lambda reply: self._described(key, number, reply))
+        if not is_running:
+            self._engine.deliver(key, Describe(), lambda reply: self._described(key, number, reply))
         return lambda: self._forget(key, number)
 
     def look(self, cell: Cell, decision: Decision) -> None:
@@ -37,6 +41,7 @@ class Watchers:
             cell.key in self._watching
             and (decision.closed or any(type(record) is Held for record in decision.append))
             and isinstance(reply := cell.machine.decide(cell.state, Describe(), cell.at).reply, Description)
+            and reply.status != "running"  # it has gone on by now, in a turn that is not released yet
         ):
             for watcher in self._watching.pop(cell.key).values():
                 watcher(reply)

@@ -52,7 +52,7 @@ def turn(cell: Cell, decision: Decision, consumed: tuple[str, int] | None, now: 
     else:
         return None
     if decision.send:
-        write.sent = _inbox_rows(cell, decision.send)
+        write.sent = _inbox_rows(cell, decision.send, cell.seq * SENDS_PER_TURN if records else -_number(consumed))
     return write
 
 
@@ -110,8 +110,13 @@ def _snapshot(cell: Cell, write: TurnWrite) -> None:
     cell.snapshot_seq = cell.seq
 
 
-def _inbox_rows(cell: Cell, sends: Sequence[Send]) -> list[InboxRow]:
-    first = cell.seq * SENDS_PER_TURN
+def _number(consumed: tuple[str, int] | None) -> int:
+    """What an answer that leaves no record is numbered by, negatively: the message that it answers."""
+    assert consumed is not None
+    return consumed[1]
+
+
+def _inbox_rows(cell: Cell, sends: Sequence[Send], first: int) -> list[InboxRow]:
     return [
         InboxRow(send.to, cell.key, first + i, journal.encode_message(send.message)) for i, send in enumerate(sends)
     ]

@@ -22,7 +22,6 @@ import msgspec
 from msgspec import Raw
 
 from understudy.options import TaskOptions
-from understudy_runtime.core.keys import id_of
 from understudy_runtime.core.messages import (
     AttemptEnded,
     AttemptProgressed,
@@ -127,8 +126,8 @@ def first_dispatch(caller: Caller, command: TaskScheduled) -> Dispatch:
 
 
 def idempotency_key(caller: Caller, number: int) -> str:
-    """The same for all attempts of a call, and for no other call of any execution."""
-    return f"{id_of(caller.key)}:{caller.execution}:{number}"
+    """The same for all attempts of a call, and for no other call of any execution of any actor."""
+    return f"{caller.key}:{caller.execution}:{number}"
 
 
 # --- decide

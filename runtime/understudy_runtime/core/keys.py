@@ -29,5 +29,10 @@ def id_of(key: str) -> str:
     return key.split("/", 2)[2]
 
 
+def name_of(key: str) -> str:
+    """What tells the actor from all others of its namespace: a run's id, or kind and id."""
+    return id_of(key) if kind_of(key) == RUN else key.split("/", 1)[1]
+
+
 def namespace_of(key: str) -> str:
     return key.split("/", 1)[0]

@@ -42,6 +42,9 @@ from understudy_runtime.node.retrying import retry
 
 MAX_LISTED: Final = 10_000
 
+Watch = Callable[[str], object]
+"""Watch the run of this key, on the engine's loop."""
+
 
 class LocalDoor:
     """Implements `Door`; its methods are awaited on the caller's loop."""
@@ -67,30 +70,31 @@ class LocalDoor:
     async def start(
         self, workflow: str, input: bytes, digest: str, *, run_id: str | None, if_exists: IfExists
     ) -> StartedRun:
-        definition = self._workflows.get(workflow)
-        if definition is None:
-            known = ", ".join(sorted(self._workflows)) or "none"
-            raise UnknownName(f"this node has no workflow named {workflow}; it has: {known}")
+        chosen, key, start = self._start(workflow, input, digest, run_id, if_exists)
         fresh = run_id is None
-        chosen = self._clock.new_id() if run_id is None else _checked_id(run_id)
-        start = Start(workflow, Raw(input), digest, self._build, if_exists, definition.deadline_s)
-        key = run_key(self._namespace, chosen)
         reply: Started = await self._bridge.ask(lambda engine, reply: engine.deliver(key, start, reply, fresh=fresh))
         return StartedRun(chosen, reply.execution, reply.existed)
 
+    async def run(
+        self, workflow: str, input: bytes, digest: str, *, run_id: str | None, if_exists: IfExists
+    ) -> Outcome:
+        chosen, key, start = self._start(workflow, input, digest, run_id, if_exists)
+        fresh = run_id is None
+
+        def begin(engine: Engine, watch: Watch, respond: Respond) -> None:
+            def started(reply: Any) -> None:
+                if type(reply) is Started:
+                    watch(key)
+                else:
+                    respond(reply)
+
+            engine.deliver(key, start, started, fresh=fresh)
+
+        return _outcome(chosen, await self._watched(begin))
+
     async def wait(self, run_id: str) -> Outcome:
         key = self._run(run_id)
-        give_up: list[Callable[[], object]] = []
-
-        def begin(engine: Engine, respond: Respond) -> None:
-            give_up.append(engine.watch(key, respond))
-
-        try:
-            described: Description = await self._bridge.ask(begin)
-        except BaseException:
-            self._bridge.post(lambda engine: [forget() for forget in give_up])
-            raise
-        return _outcome(run_id, described)
+        return _outcome(run_id, await self._watched(lambda engine, watch, respond: watch(key)))
 
     async def tell(self, address: str, handler: str, args: bytes) -> None:
         await self._deliver(address, Deliver(handler, Raw(args)))
@@ -165,6 +169,38 @@ class LocalDoor:
         ]
 
     # ---
+
+    def _start(
+        self, workflow: str, input: bytes, digest: str, run_id: str | None, if_exists: IfExists
+    ) -> tuple[str, str, Start]:
+        """The run's id, its key, and the message that starts it."""
+        definition = self._workflows.get(workflow)
+        if definition is None:
+            known = ", ".join(sorted(self._workflows)) or "none"
+            raise UnknownName(f"this node has no workflow named {workflow}; it has: {known}")
+        chosen = self._clock.new_id() if run_id is None else _checked_id(run_id)
+        start = Start(workflow, Raw(input), digest, self._build, if_exists, definition.deadline_s)
+        return chosen, run_key(self._namespace, chosen), start
+
+    async def _watched(self, begin: Callable[[Engine, Watch, Respond], object]) -> Description:
+        """How the run that `begin` watches has ended or is held; whoever gives up waiting leaves no watch behind."""
+        forgets: list[Callable[[], object]] = []
+        given_up = False
+
+        def begin_watching(engine: Engine, respond: Respond) -> None:
+            def watch(key: str) -> None:
+                if not given_up:
+                    forgets.append(engine.watch(key, respond))
+
+            begin(engine, watch, respond)
+
+        try:
+            described: Description = await self._bridge.ask(begin_watching)
+        except BaseException:
+            given_up = True
+            self._bridge.post(lambda engine: [forget() for forget in forgets])
+            raise
+        return described
 
     async def _deliver(self, address: str, message: Any) -> Any:
         kind, _, name = address.partition("/")

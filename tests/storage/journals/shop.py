@@ -1,4 +1,7 @@
-"""The application whose journals are kept. Released journals are loaded with it for ever: add to it, never change it."""
+"""The application whose journals are kept.
+
+Journals of every release are loaded with it for ever: add to it, never change it.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from understudy import Actor, App, Retry, handler, readonly, wait_until
 
 app = App("shop")
 
+PACKING_BEGAN: Final = threading.Event()
 PACKING_MAY_END: Final = threading.Event()
-LARGE: Final = "x" * 100_000
+LARGE: Final = "x" * 40_000
 
 
 class OutOfStock(Exception):
@@ -35,6 +39,7 @@ async def label(item: str) -> str:
 
 @app.task
 def pack(item: str) -> str:
+    PACKING_BEGAN.set()
     PACKING_MAY_END.wait()
     return f"packed {item}"
 

@@ -21,7 +21,7 @@ from understudy.definitions import HandlerDefinition, TaskDefinition, WorkflowDe
 from understudy.errors import BadRequest
 from understudy.failures import decode_ask_failure, decode_failure, decode_run_failure, run_ended
 from understudy.options import TaskOptions
-from understudy_runtime.core.keys import id_of, namespace_of
+from understudy_runtime.core.keys import id_of, name_of, namespace_of
 from understudy_runtime.core.records import (
     AnyRecord,
     AskScheduled,
@@ -241,7 +241,7 @@ class Calls:
     ) -> tuple[int, str]:
         data, digest = workflow.call.encode(args, kwargs)
         number = self._next()
-        child_id = f"{self.run_id}.{self._execution}.{number}" if run_id is None else run_id
+        child_id = f"{name_of(self._key)}.{self._execution}.{number}" if run_id is None else run_id
         self.commands.append(ChildScheduled(number, workflow.name, child_id, Raw(data), digest, wait))
         return number, child_id
 
