@@ -141,11 +141,7 @@ class Client:
         An `id` that is taken gives the run that has it, or AlreadyExists with `if_exists="error"`. BadInput if
         the arguments do not fit. A parameter that is called `id` or `if_exists` is given by position.
         """
-        run_id, if_exists = kwargs.pop("id", None), kwargs.pop("if_exists", "return")
-        _, definition = workflow_of(workflow)
-        encoded, digest = _checked(definition.call, args, kwargs)
-        if run_id is not None:
-            checked_id(run_id)
+        definition, encoded, digest, run_id, if_exists = _prepared(workflow, args, kwargs)
         started = await self.door.start(definition.name, encoded, digest, run_id=run_id, if_exists=if_exists)
         return RunHandle(self, started.run_id, definition)
 
@@ -171,7 +167,9 @@ class Client:
     ) -> R: ...
     async def run(self, workflow: Any, *args: object, **kwargs: Any) -> Any:
         """`start`, and the result."""
-        return await (await self.start(workflow, *args, **kwargs)).result()
+        definition, encoded, digest, run_id, if_exists = _prepared(workflow, args, kwargs)
+        outcome = await self.door.run(definition.name, encoded, digest, run_id=run_id, if_exists=if_exists)
+        return self.value_of(outcome, definition)
 
     @overload
     def handle(self, run_id: str) -> RunHandle[Any]: ...
@@ -236,6 +234,18 @@ class Client:
                 raise decode_run_failure(outcome.run_id, outcome.failure, workflow.raises if workflow else ())
             case status:
                 raise run_ended(outcome.run_id, status, outcome.reason)
+
+
+def _prepared(
+    workflow: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[WorkflowDefinition, bytes, str, str | None, IfExists]:
+    """The definition, the encoded input with its digest, the id and what to do if that is taken."""
+    run_id, if_exists = kwargs.pop("id", None), kwargs.pop("if_exists", "return")
+    _, definition = workflow_of(workflow)
+    encoded, digest = _checked(definition.call, args, kwargs)
+    if run_id is not None:
+        checked_id(run_id)
+    return definition, encoded, digest, run_id, if_exists
 
 
 def _checked(codec: CallCodec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, str]:

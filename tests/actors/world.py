@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +20,6 @@ from msgspec import Raw
 
 from understudy.app import App
 from understudy.context import TaskInfo, current_attempt
-from understudy.errors import StoreError
 from understudy.failures import encode_failure
 from understudy_runtime.actors.cell import Query
 from understudy_runtime.actors.engine import Engine
@@ -36,15 +35,18 @@ from understudy_runtime.core.messages import (
     Start,
     Token,
 )
-from understudy_runtime.core.ports import Store, TurnWrite
+from understudy_runtime.core.ports import CommitFailed, Store, TurnWrite
 from understudy_runtime.core.records import Failure
 from understudy_runtime.core.run import RunMachine
+from understudy_runtime.execution.program import Watchdog
 from understudy_runtime.execution.programs import AppPrograms
 from understudy_runtime.storage.memory import MemoryStore
 
 T0 = 1_000_000.0
 NAMESPACE = "default"
 INSTANTS_MAX = 10_000
+
+Done = Callable[[BaseException | None], None]
 
 
 class VirtualClock:
@@ -175,9 +177,33 @@ class RecordedStore(MemoryStore):
         super().__init__()
         self.written: list[TurnWrite] = []
 
-    def commit(self, batch: Sequence[TurnWrite], done: Callable[[BaseException | None], None]) -> None:
+    def commit(self, batch: Sequence[TurnWrite], done: Done) -> None:
         self.written += batch
         super().commit(batch, done)
+
+
+class SlowStore(MemoryStore):
+    """A memory store whose disk answers when the test says so, and then with `error` if that is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_slow = False
+        self.error: CommitFailed | None = None
+        self.waiting: list[tuple[Sequence[TurnWrite], Done]] = []
+
+    def commit(self, batch: Sequence[TurnWrite], done: Done) -> None:
+        self.waiting.append((batch, done))
+        if not self.is_slow:
+            self.answer()
+
+    def answer(self) -> None:
+        """All commits that wait are done."""
+        waiting, self.waiting = self.waiting, []
+        for batch, done in waiting:
+            if self.error is None:
+                super().commit(batch, done)
+            else:
+                asyncio.get_running_loop().call_soon(done, self.error)
 
 
 async def cut_after(written: Sequence[TurnWrite], turns: int) -> RecordedStore:
@@ -194,12 +220,20 @@ async def cut_after(written: Sequence[TurnWrite], turns: int) -> RecordedStore:
 
 
 class World:
-    """One life of a node."""
+    """One life of a node. `failures` are what it stopped for."""
 
-    def __init__(self, engine: Engine, clock: VirtualClock, outside: Outside) -> None:
+    def __init__(
+        self, engine: Engine, clock: VirtualClock, outside: Outside, failures: Sequence[BaseException]
+    ) -> None:
+        self.failures = failures
         self.engine = engine
         self.clock = clock
         self.outside = outside
+
+    async def breathe(self) -> None:
+        """Let everything happen that does not wait for a commit to return."""
+        for _ in range(100):
+            await asyncio.sleep(0)
 
     async def settle(self) -> None:
         """Until nothing moves unless time passes."""
@@ -262,8 +296,9 @@ async def living(
     outside: Outside | None = None,
     now: float = T0,
     resident_bytes: int = 2**30,
-    build: str = "",
-) -> Any:
+    window_s: float = float("inf"),
+    watchdog: Watchdog | None = None,
+) -> AsyncGenerator[World, None]:
     """A node over `store` for as long as the block lasts."""
     clock, outside = VirtualClock(now), outside or Outside()
     machines: dict[str, Machine[Any]] = {RUN: RunMachine()}
@@ -274,23 +309,22 @@ async def living(
     engine = Engine(
         clock=clock,
         store=store,
-        programs=AppPrograms(apps, None),
+        programs=AppPrograms(apps, watchdog),
         executor=executor,  # type: ignore[arg-type]
         machine_of=lambda kind: machines.get(kind, actors),
-        build=build,
+        build="",
         memory_bytes=resident_bytes,
-        window_s=float("inf"),
+        window_s=window_s,
         on_failed=failures.append,
     )
     executor.report = engine.report
     try:
         await engine.start()
-        yield World(engine, clock, outside)
+        yield World(engine, clock, outside, failures)
     finally:
         await executor.close(0.0)
         await engine.close()
         await store.close()
-        assert all(isinstance(failure, StoreError) for failure in failures)
 
 
 def run(run_id: str) -> str:

@@ -125,10 +125,14 @@ async def test_the_next_schema_is_read_and_a_later_one_refused(path: Path) -> No
 
 AS_NOBODY = """
 import os, sys
+from understudy.errors import StoreError
 from understudy_runtime.storage.reading import open_reader
 os.setuid(65534)
-with open_reader(sys.argv[1]) as reader:
-    print(len(reader.turns("shop/run/a")))
+try:
+    with open_reader(sys.argv[1]) as reader:
+        print(len(reader.turns("shop/run/a")))
+except StoreError as error:
+    print(error)
 """
 
 
@@ -143,6 +147,13 @@ async def test_whoever_may_read_the_file_may_read_the_store(path: Path, running:
             each.chmod(0o755)
     assert read_as_nobody(path) == "2\n"
     await store.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives its privileges away, so it must have some")
+async def test_whoever_may_not_read_the_file_is_told(path: Path) -> None:
+    await (await written(path)).close()
+    path.parent.chmod(0o700)
+    assert "ermission denied" in read_as_nobody(path)
 
 
 def read_as_nobody(path: Path) -> str:

@@ -85,6 +85,16 @@ def names(folder: Path) -> list[str]:
     return [each.name for each in folder.iterdir()]
 
 
+async def test_a_commit_waits_for_the_disk(path: Path) -> None:
+    """A `kill -9` cannot show it, only a power cut: so the setting itself is the promise."""
+    store = await opened(path)
+    assert store._committer is not None
+    con = store._committer._con
+    assert con.execute("PRAGMA synchronous").fetchall() == [(2,)], "FULL"
+    assert con.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+    await store.close()
+
+
 # --- wake-ups
 
 

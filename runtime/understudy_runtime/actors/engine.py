@@ -154,11 +154,12 @@ class Engine:
 
     async def close(self) -> None:
         """Take no more, finish the commits under way, and drop everything from memory."""
+        self._failure = self._failure or StoreError("the node has been closed")
         self._duties.close()
         self._ready.clear()
         await self._committer.drain()
         await self._loading.close()
-        self._void(StoreError("the node has been closed"))
+        self._void(self._failure)
 
     # --- actors into memory and out of it
 

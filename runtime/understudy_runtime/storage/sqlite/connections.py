@@ -45,7 +45,7 @@ def connect_writer(path: Path, now: float) -> sqlite3.Connection:
     try:
         # Before anything is set: another program's database is not ours to change.
         schema.check(path, schema.version(con))
-        _set_up_writer(con)
+        _set_up_writer(con, path)
         schema.migrate(con, now)
     except sqlite3.Error as error:
         con.close()
@@ -56,9 +56,10 @@ def connect_writer(path: Path, now: float) -> sqlite3.Connection:
     return con
 
 
-def _set_up_writer(con: sqlite3.Connection) -> None:
+def _set_up_writer(con: sqlite3.Connection, path: Path) -> None:
     con.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    con.execute("PRAGMA journal_mode = WAL")
+    if con.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+        raise StoreError(f"store {path}: its file system has no shared memory for SQLite's log: use a local disk")
     con.execute("PRAGMA synchronous = FULL")
     con.execute("PRAGMA fullfsync = ON")
     con.execute("PRAGMA checkpoint_fullfsync = ON")
@@ -70,13 +71,12 @@ def _set_up_writer(con: sqlite3.Connection) -> None:
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open an existing store to read. StoreError if it is missing or no understudy store."""
     _check_sqlite()
-    if not path.exists():
-        raise StoreError(f"there is no store at {path}: check the path, or start a run to make it")
     try:
-        con = _open_reader(path)
-    except sqlite3.Error as error:
+        if not path.exists():
+            raise StoreError(f"there is no store at {path}: check the path, or start a run to make it")
+        return _open_reader(path)
+    except (sqlite3.Error, OSError) as error:
         raise StoreError(explain(path, error)) from error
-    return con
 
 
 def _open_reader(path: Path) -> sqlite3.Connection:

@@ -96,8 +96,8 @@ class SqliteStore:
 
 
 def _make_folder(path: Path) -> None:
-    missing = [folder for folder in path.parents if not folder.exists()]
     try:
+        missing = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         for folder in missing:
             _sync(folder.parent)

@@ -1,0 +1,1 @@
+"""Version 1 of the protocol. Begin reading at runs.proto; workers.proto is the specification for workers."""

@@ -1,0 +1,118 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class NodeStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NODE_STATUS_UNSPECIFIED: _ClassVar[NodeStatus]
+    NODE_STATUS_ACTIVE: _ClassVar[NodeStatus]
+    NODE_STATUS_BLOCKED: _ClassVar[NodeStatus]
+    NODE_STATUS_DRAINING: _ClassVar[NodeStatus]
+    NODE_STATUS_LOST: _ClassVar[NodeStatus]
+
+class DefinitionKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DEFINITION_KIND_UNSPECIFIED: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_WORKFLOW: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_ACTOR: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_TASK: _ClassVar[DefinitionKind]
+NODE_STATUS_UNSPECIFIED: NodeStatus
+NODE_STATUS_ACTIVE: NodeStatus
+NODE_STATUS_BLOCKED: NodeStatus
+NODE_STATUS_DRAINING: NodeStatus
+NODE_STATUS_LOST: NodeStatus
+DEFINITION_KIND_UNSPECIFIED: DefinitionKind
+DEFINITION_KIND_WORKFLOW: DefinitionKind
+DEFINITION_KIND_ACTOR: DefinitionKind
+DEFINITION_KIND_TASK: DefinitionKind
+
+class ListNodesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListNodesResponse(_message.Message):
+    __slots__ = ("nodes",)
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[Node]
+    def __init__(self, nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ...) -> None: ...
+
+class Node(_message.Message):
+    __slots__ = ("node_id", "address", "status", "started_at", "build", "version", "resident_actors", "open_attempts", "open_calls", "turns", "trouble")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    BUILD_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    RESIDENT_ACTORS_FIELD_NUMBER: _ClassVar[int]
+    OPEN_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    OPEN_CALLS_FIELD_NUMBER: _ClassVar[int]
+    TURNS_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    address: str
+    status: NodeStatus
+    started_at: _timestamp_pb2.Timestamp
+    build: str
+    version: str
+    resident_actors: int
+    open_attempts: int
+    open_calls: int
+    turns: int
+    trouble: str
+    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., status: _Optional[_Union[NodeStatus, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., build: _Optional[str] = ..., version: _Optional[str] = ..., resident_actors: _Optional[int] = ..., open_attempts: _Optional[int] = ..., open_calls: _Optional[int] = ..., turns: _Optional[int] = ..., trouble: _Optional[str] = ...) -> None: ...
+
+class DrainNodeRequest(_message.Message):
+    __slots__ = ("node_id", "grace")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    GRACE_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    grace: _duration_pb2.Duration
+    def __init__(self, node_id: _Optional[str] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class DrainNodeResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListDefinitionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListDefinitionsResponse(_message.Message):
+    __slots__ = ("definitions",)
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    definitions: _containers.RepeatedCompositeFieldContainer[Definition]
+    def __init__(self, definitions: _Optional[_Iterable[_Union[Definition, _Mapping]]] = ...) -> None: ...
+
+class Definition(_message.Message):
+    __slots__ = ("kind", "name", "app", "signature", "handlers")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    APP_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    HANDLERS_FIELD_NUMBER: _ClassVar[int]
+    kind: DefinitionKind
+    name: str
+    app: str
+    signature: str
+    handlers: _containers.RepeatedCompositeFieldContainer[Handler]
+    def __init__(self, kind: _Optional[_Union[DefinitionKind, str]] = ..., name: _Optional[str] = ..., app: _Optional[str] = ..., signature: _Optional[str] = ..., handlers: _Optional[_Iterable[_Union[Handler, _Mapping]]] = ...) -> None: ...
+
+class Handler(_message.Message):
+    __slots__ = ("name", "readonly", "signature")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    READONLY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    readonly: bool
+    signature: str
+    def __init__(self, name: _Optional[str] = ..., readonly: _Optional[bool] = ..., signature: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,89 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from understudy_proto.v1 import actors_pb2 as _actors_pb2
+from understudy_proto.v1 import runs_pb2 as _runs_pb2
+from understudy_proto.v1 import values_pb2 as _values_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class CallsRequest(_message.Message):
+    __slots__ = ("calls", "abandoned")
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    ABANDONED_FIELD_NUMBER: _ClassVar[int]
+    calls: _containers.RepeatedCompositeFieldContainer[Call]
+    abandoned: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, calls: _Optional[_Iterable[_Union[Call, _Mapping]]] = ..., abandoned: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Call(_message.Message):
+    __slots__ = ("number", "start_run", "wait_run", "tell", "ask", "get_run", "cancel_run", "terminate_run", "release_run", "retry_run")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    START_RUN_FIELD_NUMBER: _ClassVar[int]
+    WAIT_RUN_FIELD_NUMBER: _ClassVar[int]
+    TELL_FIELD_NUMBER: _ClassVar[int]
+    ASK_FIELD_NUMBER: _ClassVar[int]
+    GET_RUN_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_RUN_FIELD_NUMBER: _ClassVar[int]
+    TERMINATE_RUN_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_RUN_FIELD_NUMBER: _ClassVar[int]
+    RETRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    start_run: _runs_pb2.StartRunRequest
+    wait_run: _runs_pb2.WaitRunRequest
+    tell: _actors_pb2.TellRequest
+    ask: _actors_pb2.AskRequest
+    get_run: _runs_pb2.GetRunRequest
+    cancel_run: _runs_pb2.CancelRunRequest
+    terminate_run: _runs_pb2.TerminateRunRequest
+    release_run: _runs_pb2.ReleaseRunRequest
+    retry_run: _runs_pb2.RetryRunRequest
+    def __init__(self, number: _Optional[int] = ..., start_run: _Optional[_Union[_runs_pb2.StartRunRequest, _Mapping]] = ..., wait_run: _Optional[_Union[_runs_pb2.WaitRunRequest, _Mapping]] = ..., tell: _Optional[_Union[_actors_pb2.TellRequest, _Mapping]] = ..., ask: _Optional[_Union[_actors_pb2.AskRequest, _Mapping]] = ..., get_run: _Optional[_Union[_runs_pb2.GetRunRequest, _Mapping]] = ..., cancel_run: _Optional[_Union[_runs_pb2.CancelRunRequest, _Mapping]] = ..., terminate_run: _Optional[_Union[_runs_pb2.TerminateRunRequest, _Mapping]] = ..., release_run: _Optional[_Union[_runs_pb2.ReleaseRunRequest, _Mapping]] = ..., retry_run: _Optional[_Union[_runs_pb2.RetryRunRequest, _Mapping]] = ...) -> None: ...
+
+class CallsResponse(_message.Message):
+    __slots__ = ("results", "limits")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[CallResult]
+    limits: SessionLimits
+    def __init__(self, results: _Optional[_Iterable[_Union[CallResult, _Mapping]]] = ..., limits: _Optional[_Union[SessionLimits, _Mapping]] = ...) -> None: ...
+
+class CallResult(_message.Message):
+    __slots__ = ("number", "error", "start_run", "wait_run", "tell", "ask", "get_run", "cancel_run", "terminate_run", "release_run", "retry_run")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    START_RUN_FIELD_NUMBER: _ClassVar[int]
+    WAIT_RUN_FIELD_NUMBER: _ClassVar[int]
+    TELL_FIELD_NUMBER: _ClassVar[int]
+    ASK_FIELD_NUMBER: _ClassVar[int]
+    GET_RUN_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_RUN_FIELD_NUMBER: _ClassVar[int]
+    TERMINATE_RUN_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_RUN_FIELD_NUMBER: _ClassVar[int]
+    RETRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    error: _values_pb2.Error
+    start_run: _runs_pb2.StartRunResponse
+    wait_run: _runs_pb2.WaitRunResponse
+    tell: _actors_pb2.TellResponse
+    ask: _actors_pb2.AskResponse
+    get_run: _runs_pb2.GetRunResponse
+    cancel_run: _runs_pb2.CancelRunResponse
+    terminate_run: _runs_pb2.TerminateRunResponse
+    release_run: _runs_pb2.ReleaseRunResponse
+    retry_run: _runs_pb2.RetryRunResponse
+    def __init__(self, number: _Optional[int] = ..., error: _Optional[_Union[_values_pb2.Error, _Mapping]] = ..., start_run: _Optional[_Union[_runs_pb2.StartRunResponse, _Mapping]] = ..., wait_run: _Optional[_Union[_runs_pb2.WaitRunResponse, _Mapping]] = ..., tell: _Optional[_Union[_actors_pb2.TellResponse, _Mapping]] = ..., ask: _Optional[_Union[_actors_pb2.AskResponse, _Mapping]] = ..., get_run: _Optional[_Union[_runs_pb2.GetRunResponse, _Mapping]] = ..., cancel_run: _Optional[_Union[_runs_pb2.CancelRunResponse, _Mapping]] = ..., terminate_run: _Optional[_Union[_runs_pb2.TerminateRunResponse, _Mapping]] = ..., release_run: _Optional[_Union[_runs_pb2.ReleaseRunResponse, _Mapping]] = ..., retry_run: _Optional[_Union[_runs_pb2.RetryRunResponse, _Mapping]] = ...) -> None: ...
+
+class SessionLimits(_message.Message):
+    __slots__ = ("max_open_calls", "max_request_bytes", "keepalive")
+    MAX_OPEN_CALLS_FIELD_NUMBER: _ClassVar[int]
+    MAX_REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KEEPALIVE_FIELD_NUMBER: _ClassVar[int]
+    max_open_calls: int
+    max_request_bytes: int
+    keepalive: _duration_pb2.Duration
+    def __init__(self, max_open_calls: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., keepalive: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
