@@ -95,6 +95,10 @@ class App:
         memory_mb: int | None = None,
         raises: Sequence[type[Exception]] = (),
         version: str = "",
+        queue: str = "default",
+        priority: int = 0,
+        slots: int = 1,
+        labels: Sequence[str] = (),
     ) -> OptionalTaskDecorator: ...
     @overload
     def task(
@@ -112,6 +116,10 @@ class App:
         memory_mb: int | None = None,
         raises: Sequence[type[Exception]] = (),
         version: str = "",
+        queue: str = "default",
+        priority: int = 0,
+        slots: int = 1,
+        labels: Sequence[str] = (),
     ) -> TaskDecorator: ...
     def task(self, fn: Any = None, /, *, name: str = "", raises: Sequence[type[Exception]] = (), **options: Any) -> Any:
         """Make a function a task: a unit of work that may touch the outside world and may be tried again.
@@ -121,6 +129,9 @@ class App:
         all of them with the delays between, `heartbeat` the silence of an attempt. A task that is `optional`
         gives None where it would raise. Error classes in `raises` reach the workflow as themselves. A retried
         run does not reuse the results of another `version`.
+
+        On a node with workers, a ready task waits in `queue` for a worker that has all of its `labels` and `slots`
+        slots free; a point of `priority` (-100 to 100) is worth ten seconds of waiting.
         """
 
         def decorate(fn: Callable[..., Any]) -> Task[..., Any]:

@@ -23,6 +23,11 @@ _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _FOREVER_S: Final = 100 * 365 * 86400.0
 
 MAX_ATTEMPTS: Final = 1_000_000
+MAX_PRIORITY: Final = 100
+"""The most urgent; the least urgent is as far below 0."""
+MAX_TASK_SLOTS: Final = 10_000
+MAX_LABELS: Final = 32
+MAX_LABEL_CHARS: Final = 100
 
 
 def seconds(duration: Duration) -> float:
@@ -98,6 +103,33 @@ def Retry(  # noqa: N802 - reads as the value it makes
     )
 
 
+def checked_priority(priority: int) -> int:
+    if not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
+        raise BadDefinition(f"priority={priority}: give a number from -{MAX_PRIORITY} to {MAX_PRIORITY}")
+    return priority
+
+
+def checked_slots(slots: int) -> int:
+    if not 1 <= slots <= MAX_TASK_SLOTS:
+        raise BadDefinition(f"slots={slots}: give a number from 1 to {MAX_TASK_SLOTS}")
+    return slots
+
+
+def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Sorted and each once. A queue's name is checked as a label is."""
+    if isinstance(labels, str):
+        raise BadDefinition(f"labels={labels!r}: give a list of labels, as in labels=[{labels!r}]")
+    if len(labels) > MAX_LABELS:
+        raise BadDefinition(f"{len(labels)} labels: at most {MAX_LABELS} will do")
+    return tuple(sorted({checked_label(label) for label in labels}))
+
+
+def checked_label(label: str) -> str:
+    if not 0 < len(label) <= MAX_LABEL_CHARS or not label.isprintable():
+        raise BadDefinition(f"{label[:40]!r} is no name for a label or queue: 1 to {MAX_LABEL_CHARS} printable characters")
+    return label
+
+
 Isolation = Literal["", "process"]
 
 
@@ -107,6 +139,9 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     `timeout_s` bounds one attempt from start to finish, `deadline_s` all attempts and delays together,
     `heartbeat_s` the silence of an attempt that has called `heartbeat()` or must. None means unbounded.
     `version` takes part in the decision whether a retried run may reuse a finished task.
+
+    It waits in `queue`, the more urgently the higher its `priority`, for a worker that takes from this queue,
+    has all of its `labels` and has `slots` slots free.
     """
 
     retry: RetryPolicy = RetryPolicy()
@@ -117,3 +152,7 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     isolate: Isolation = ""
     memory_mb: int | None = None
     version: str = ""
+    queue: str = "default"
+    priority: int = 0
+    slots: int = 1
+    labels: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 import msgspec
@@ -11,7 +11,16 @@ import msgspec
 from understudy.building import Deferred
 from understudy.context import current_run
 from understudy.definitions import TaskDefinition
-from understudy.options import Duration, RetryPolicy, TaskOptions, seconds
+from understudy.options import (
+    Duration,
+    RetryPolicy,
+    TaskOptions,
+    checked_label,
+    checked_labels,
+    checked_priority,
+    checked_slots,
+    seconds,
+)
 
 if TYPE_CHECKING:
     from understudy.app import App
@@ -61,6 +70,10 @@ class Task(Generic[P, R]):
         heartbeat: Duration | None = None,
         memory_mb: int | None = None,
         version: str | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        slots: int | None = None,
+        labels: Sequence[str] | None = None,
     ) -> Task[P, R | None]: ...
     @overload
     def with_(
@@ -73,6 +86,10 @@ class Task(Generic[P, R]):
         heartbeat: Duration | None = None,
         memory_mb: int | None = None,
         version: str | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        slots: int | None = None,
+        labels: Sequence[str] | None = None,
     ) -> Task[P, R]: ...
     def with_(self, *, optional: bool | None = None, **options: Any) -> Task[P, Any]:
         """The same task with other options for the calls made through it; what is not given stays."""
@@ -100,6 +117,10 @@ def given_options(
     isolate: Literal["", "process"] | None = None,
     memory_mb: int | None = None,
     version: str | None = None,
+    queue: str | None = None,
+    priority: int | None = None,
+    slots: int | None = None,
+    labels: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Those fields of `TaskOptions` that were given."""
     fields: dict[str, Any] = {
@@ -111,5 +132,9 @@ def given_options(
         "isolate": isolate,
         "memory_mb": memory_mb,
         "version": version,
+        "queue": None if queue is None else checked_label(queue),
+        "priority": None if priority is None else checked_priority(priority),
+        "slots": None if slots is None else checked_slots(slots),
+        "labels": None if labels is None else checked_labels(labels),
     }
     return {name: value for name, value in fields.items() if value is not None}

@@ -83,9 +83,7 @@ async def diverged() -> RecordedStore:
         assert held.held is not None
         assert held.held.why == "diverged"
         assert held.held.detail == (
-            "turn 1: the journal says (-), the code now does (+):\n"
-            "- call 1: task visit\n"
-            "+ call 1: task pack"
+            "turn 1: the journal says (-), the code now does (+):\n- call 1: task visit\n+ call 1: task pack"
         )
     return store
 
@@ -93,9 +91,8 @@ async def diverged() -> RecordedStore:
 async def test_a_diverged_run_goes_on_when_code_that_fits_is_deployed() -> None:
     store = await diverged()
     async with living([trip(through="Rome")], store, now=2e6) as world:
-        assert (await world.ask(ONE, note("home"))).result == Raw(b"3")
-        described = await world.result(ONE)
-        assert described.result == Raw(b'["Rome","Oslo","home"]') or described.result == Raw(b'["Rome","home","Oslo"]')
+        assert (await world.ask(ONE, note("home"))).result == Raw(b"2")
+        assert (await world.result(ONE)).result == Raw(b'["Rome","home","Oslo"]')
         assert [e.task for e in world.outside.effects] == ["visit"]
 
 

@@ -159,6 +159,32 @@ async def test_a_message_brings_a_parked_run_back_as_it_was() -> None:
         assert (await world.result(run("asks"))).result == Raw(b"3")
 
 
+async def test_a_run_is_brought_back_once_however_many_turns_wait_for_it() -> None:
+    made: list[str] = []
+    app = App("made")
+
+    @app.workflow
+    class Made:
+        def __init__(self) -> None:
+            made.append("")
+
+        async def run(self) -> str:
+            await asyncio.sleep(10)
+            return await wait_until(lambda: len(made) > 100)  # type: ignore[return-value]
+
+        @handler
+        def note(self) -> None: ...
+
+    store = MemoryStore()
+    async with living([app], store) as world:
+        await world.ask(run("one"), starting("Made"))
+    async with living([app], store) as world:
+        replies = [world.deliver(run("one"), m) for m in (Describe(), Describe(), Deliver("note", args(), ask=True))]
+        await world.pass_time(20)
+        assert all(replies)
+    assert len(made) == 2
+
+
 async def test_an_actor_keeps_its_state_and_its_place_in_a_handler() -> None:
     async with living([app], MemoryStore(), resident_bytes=TINY) as world:
         await world.ask(TALLY, Deliver("add", args(), ask=True))

@@ -66,6 +66,22 @@ class StartRunResponse(_message.Message):
     existed: bool
     def __init__(self, run_id: _Optional[str] = ..., execution: _Optional[int] = ..., existed: _Optional[bool] = ...) -> None: ...
 
+class StartAndWaitRequest(_message.Message):
+    __slots__ = ("start", "timeout")
+    START_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    start: StartRunRequest
+    timeout: _duration_pb2.Duration
+    def __init__(self, start: _Optional[_Union[StartRunRequest, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class StartAndWaitResponse(_message.Message):
+    __slots__ = ("run_id", "outcome")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    outcome: Outcome
+    def __init__(self, run_id: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, _Mapping]] = ...) -> None: ...
+
 class GetRunRequest(_message.Message):
     __slots__ = ("namespace", "run_id")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]

@@ -46,6 +46,11 @@ class RunServiceStub:
                 request_serializer=understudy__proto_dot_v1_dot_runs__pb2.StartRunRequest.SerializeToString,
                 response_deserializer=understudy__proto_dot_v1_dot_runs__pb2.StartRunResponse.FromString,
                 _registered_method=True)
+        self.StartAndWait = channel.unary_unary(
+                '/understudy.v1.RunService/StartAndWait',
+                request_serializer=understudy__proto_dot_v1_dot_runs__pb2.StartAndWaitRequest.SerializeToString,
+                response_deserializer=understudy__proto_dot_v1_dot_runs__pb2.StartAndWaitResponse.FromString,
+                _registered_method=True)
         self.GetRun = channel.unary_unary(
                 '/understudy.v1.RunService/GetRun',
                 request_serializer=understudy__proto_dot_v1_dot_runs__pb2.GetRunRequest.SerializeToString,
@@ -105,6 +110,13 @@ class RunServiceServicer:
 
     def StartRun(self, request, context):
         """Starts a run, or finds it if its id is taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartAndWait(self, request, context):
+        """StartRun, then WaitRun, in one call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,6 +194,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.StartRun,
                     request_deserializer=understudy__proto_dot_v1_dot_runs__pb2.StartRunRequest.FromString,
                     response_serializer=understudy__proto_dot_v1_dot_runs__pb2.StartRunResponse.SerializeToString,
+            ),
+            'StartAndWait': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartAndWait,
+                    request_deserializer=understudy__proto_dot_v1_dot_runs__pb2.StartAndWaitRequest.FromString,
+                    response_serializer=understudy__proto_dot_v1_dot_runs__pb2.StartAndWaitResponse.SerializeToString,
             ),
             'GetRun': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRun,
@@ -263,6 +280,33 @@ class RunService:
             '/understudy.v1.RunService/StartRun',
             understudy__proto_dot_v1_dot_runs__pb2.StartRunRequest.SerializeToString,
             understudy__proto_dot_v1_dot_runs__pb2.StartRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartAndWait(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.v1.RunService/StartAndWait',
+            understudy__proto_dot_v1_dot_runs__pb2.StartAndWaitRequest.SerializeToString,
+            understudy__proto_dot_v1_dot_runs__pb2.StartAndWaitResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -21,7 +21,7 @@ class CallsRequest(_message.Message):
     def __init__(self, calls: _Optional[_Iterable[_Union[Call, _Mapping]]] = ..., abandoned: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Call(_message.Message):
-    __slots__ = ("number", "start_run", "wait_run", "tell", "ask", "get_run", "cancel_run", "terminate_run", "release_run", "retry_run")
+    __slots__ = ("number", "start_run", "wait_run", "tell", "ask", "get_run", "cancel_run", "terminate_run", "release_run", "retry_run", "start_and_wait")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     START_RUN_FIELD_NUMBER: _ClassVar[int]
     WAIT_RUN_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class Call(_message.Message):
     TERMINATE_RUN_FIELD_NUMBER: _ClassVar[int]
     RELEASE_RUN_FIELD_NUMBER: _ClassVar[int]
     RETRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    START_AND_WAIT_FIELD_NUMBER: _ClassVar[int]
     number: int
     start_run: _runs_pb2.StartRunRequest
     wait_run: _runs_pb2.WaitRunRequest
@@ -42,7 +43,8 @@ class Call(_message.Message):
     terminate_run: _runs_pb2.TerminateRunRequest
     release_run: _runs_pb2.ReleaseRunRequest
     retry_run: _runs_pb2.RetryRunRequest
-    def __init__(self, number: _Optional[int] = ..., start_run: _Optional[_Union[_runs_pb2.StartRunRequest, _Mapping]] = ..., wait_run: _Optional[_Union[_runs_pb2.WaitRunRequest, _Mapping]] = ..., tell: _Optional[_Union[_actors_pb2.TellRequest, _Mapping]] = ..., ask: _Optional[_Union[_actors_pb2.AskRequest, _Mapping]] = ..., get_run: _Optional[_Union[_runs_pb2.GetRunRequest, _Mapping]] = ..., cancel_run: _Optional[_Union[_runs_pb2.CancelRunRequest, _Mapping]] = ..., terminate_run: _Optional[_Union[_runs_pb2.TerminateRunRequest, _Mapping]] = ..., release_run: _Optional[_Union[_runs_pb2.ReleaseRunRequest, _Mapping]] = ..., retry_run: _Optional[_Union[_runs_pb2.RetryRunRequest, _Mapping]] = ...) -> None: ...
+    start_and_wait: _runs_pb2.StartAndWaitRequest
+    def __init__(self, number: _Optional[int] = ..., start_run: _Optional[_Union[_runs_pb2.StartRunRequest, _Mapping]] = ..., wait_run: _Optional[_Union[_runs_pb2.WaitRunRequest, _Mapping]] = ..., tell: _Optional[_Union[_actors_pb2.TellRequest, _Mapping]] = ..., ask: _Optional[_Union[_actors_pb2.AskRequest, _Mapping]] = ..., get_run: _Optional[_Union[_runs_pb2.GetRunRequest, _Mapping]] = ..., cancel_run: _Optional[_Union[_runs_pb2.CancelRunRequest, _Mapping]] = ..., terminate_run: _Optional[_Union[_runs_pb2.TerminateRunRequest, _Mapping]] = ..., release_run: _Optional[_Union[_runs_pb2.ReleaseRunRequest, _Mapping]] = ..., retry_run: _Optional[_Union[_runs_pb2.RetryRunRequest, _Mapping]] = ..., start_and_wait: _Optional[_Union[_runs_pb2.StartAndWaitRequest, _Mapping]] = ...) -> None: ...
 
 class CallsResponse(_message.Message):
     __slots__ = ("results", "limits")
@@ -53,7 +55,7 @@ class CallsResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[CallResult, _Mapping]]] = ..., limits: _Optional[_Union[SessionLimits, _Mapping]] = ...) -> None: ...
 
 class CallResult(_message.Message):
-    __slots__ = ("number", "error", "start_run", "wait_run", "tell", "ask", "get_run", "cancel_run", "terminate_run", "release_run", "retry_run")
+    __slots__ = ("number", "error", "start_run", "wait_run", "tell", "ask", "get_run", "cancel_run", "terminate_run", "release_run", "retry_run", "start_and_wait")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     START_RUN_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +67,7 @@ class CallResult(_message.Message):
     TERMINATE_RUN_FIELD_NUMBER: _ClassVar[int]
     RELEASE_RUN_FIELD_NUMBER: _ClassVar[int]
     RETRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    START_AND_WAIT_FIELD_NUMBER: _ClassVar[int]
     number: int
     error: _values_pb2.Error
     start_run: _runs_pb2.StartRunResponse
@@ -76,7 +79,8 @@ class CallResult(_message.Message):
     terminate_run: _runs_pb2.TerminateRunResponse
     release_run: _runs_pb2.ReleaseRunResponse
     retry_run: _runs_pb2.RetryRunResponse
-    def __init__(self, number: _Optional[int] = ..., error: _Optional[_Union[_values_pb2.Error, _Mapping]] = ..., start_run: _Optional[_Union[_runs_pb2.StartRunResponse, _Mapping]] = ..., wait_run: _Optional[_Union[_runs_pb2.WaitRunResponse, _Mapping]] = ..., tell: _Optional[_Union[_actors_pb2.TellResponse, _Mapping]] = ..., ask: _Optional[_Union[_actors_pb2.AskResponse, _Mapping]] = ..., get_run: _Optional[_Union[_runs_pb2.GetRunResponse, _Mapping]] = ..., cancel_run: _Optional[_Union[_runs_pb2.CancelRunResponse, _Mapping]] = ..., terminate_run: _Optional[_Union[_runs_pb2.TerminateRunResponse, _Mapping]] = ..., release_run: _Optional[_Union[_runs_pb2.ReleaseRunResponse, _Mapping]] = ..., retry_run: _Optional[_Union[_runs_pb2.RetryRunResponse, _Mapping]] = ...) -> None: ...
+    start_and_wait: _runs_pb2.StartAndWaitResponse
+    def __init__(self, number: _Optional[int] = ..., error: _Optional[_Union[_values_pb2.Error, _Mapping]] = ..., start_run: _Optional[_Union[_runs_pb2.StartRunResponse, _Mapping]] = ..., wait_run: _Optional[_Union[_runs_pb2.WaitRunResponse, _Mapping]] = ..., tell: _Optional[_Union[_actors_pb2.TellResponse, _Mapping]] = ..., ask: _Optional[_Union[_actors_pb2.AskResponse, _Mapping]] = ..., get_run: _Optional[_Union[_runs_pb2.GetRunResponse, _Mapping]] = ..., cancel_run: _Optional[_Union[_runs_pb2.CancelRunResponse, _Mapping]] = ..., terminate_run: _Optional[_Union[_runs_pb2.TerminateRunResponse, _Mapping]] = ..., release_run: _Optional[_Union[_runs_pb2.ReleaseRunResponse, _Mapping]] = ..., retry_run: _Optional[_Union[_runs_pb2.RetryRunResponse, _Mapping]] = ..., start_and_wait: _Optional[_Union[_runs_pb2.StartAndWaitResponse, _Mapping]] = ...) -> None: ...
 
 class SessionLimits(_message.Message):
     __slots__ = ("max_open_calls", "max_request_bytes", "keepalive")

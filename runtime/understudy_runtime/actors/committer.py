@@ -12,10 +12,12 @@ from collections.abc import Callable
 from typing import Final
 
 from understudy_runtime.actors.cell import Cell, ReplyTo
+from understudy_runtime.core.figures import Histogram
 from understudy_runtime.core.messages import Decision, Reply
 from understudy_runtime.core.ports import Store, TurnWrite
 
 MAX_BATCH_TURNS: Final = 2_000
+BATCH_BOUNDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, MAX_BATCH_TURNS)
 
 
 class Entry:
@@ -54,8 +56,8 @@ class Committer:
         self._running: list[Entry] = []
         self._drained: asyncio.Future[None] | None = None
         self._failed = False
-        self.commits = 0
-        self.turns = 0
+        self.batches = Histogram(BATCH_BOUNDS)
+        """Of each commit, its turns."""
 
     @property
     def idle(self) -> bool:
@@ -88,8 +90,7 @@ class Committer:
         if not writes:
             return False
         self._running, self._waiting = batch, self._waiting[MAX_BATCH_TURNS:]
-        self.commits += 1
-        self.turns += len(writes)
+        self.batches.observe(len(writes))
         self._store.commit(writes, self._committed)
         return True
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from understudy_runtime.actors import journal
 from understudy_runtime.actors.cell import Cell
-from understudy_runtime.core.messages import Decision, Send
+from understudy_runtime.core.messages import ActorFacts, Decision, Send
 from understudy_runtime.core.ports import ActorRow, InboxRow, TurnWrite
 from understudy_runtime.core.records import (
     AnyRecord,
@@ -58,12 +58,13 @@ def turn(cell: Cell, decision: Decision, consumed: tuple[str, int] | None, now: 
 
 def park(cell: Cell, build: str, horizon: float) -> TurnWrite | None:
     """The write that lets an idle actor leave memory; None if its row is right as it stands."""
-    wanted = _wanted(cell)
+    facts = cell.machine.facts(cell.state)
+    wanted = _wanted(cell, facts)
     assert wanted is not None
     # A row that is early within the horizon would have the actor loaded for nothing.
     if cell.parked is not None and cell.parked <= wanted and (cell.parked == wanted or cell.parked > horizon):
         return None
-    write = TurnWrite(cell.key, cell.seq, cell.at, row=_row(cell, wanted, build))
+    write = TurnWrite(cell.key, cell.seq, cell.at, row=_row(cell, facts, wanted, build))
     if cell.seq - cell.snapshot_seq >= PARK_SNAPSHOT_TURNS:
         _snapshot(cell, write)
     return write
@@ -72,23 +73,23 @@ def park(cell: Cell, build: str, horizon: float) -> TurnWrite | None:
 def _note_row(cell: Cell, records: list[AnyRecord], write: TurnWrite, build: str) -> None:
     changed = cell.seq == 1 or any(type(record) in _ROW_RECORDS for record in records)
     if changed or cell.parked is not None:
-        wanted = _wanted(cell)
+        facts = cell.machine.facts(cell.state)
+        wanted = _wanted(cell, facts)
         if changed or wanted is None or (cell.parked is not None and wanted < cell.parked):
-            write.row = _row(cell, wanted, build)
+            write.row = _row(cell, facts, wanted, build)
     if cell.seq - cell.snapshot_seq >= SNAPSHOT_TURNS:
         _snapshot(cell, write)
 
 
-def _wanted(cell: Cell) -> float | None:
+def _wanted(cell: Cell, facts: ActorFacts) -> float | None:
     """What `parked_until` should be: None while the actor has work under way."""
-    if cell.machine.facts(cell.state).open:
+    if facts.open:
         return None
     duty = cell.machine.next_duty(cell.state)
     return FOREVER if duty is None else duty
 
 
-def _row(cell: Cell, parked_until: float | None, build: str) -> ActorRow:
-    facts = cell.machine.facts(cell.state)
+def _row(cell: Cell, facts: ActorFacts, parked_until: float | None, build: str) -> ActorRow:
     cell.parked = parked_until
     return ActorRow(
         cell.key,

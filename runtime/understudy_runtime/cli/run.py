@@ -6,7 +6,7 @@ from understudy.definitions import WorkflowDefinition
 from understudy.door import Outcome
 from understudy.errors import BadRequest
 from understudy.target import load_workflow
-from understudy_runtime.cli.arguments import arguments
+from understudy_runtime.cli.arguments import Arguments, arguments
 from understudy_runtime.cli.begin import Begin, resume, start
 from understudy_runtime.cli.finish import finish, follow_to_the_end
 from understudy_runtime.cli.follow import Following
@@ -14,8 +14,9 @@ from understudy_runtime.cli.output import note, results_only
 from understudy_runtime.cli.place import Place
 from understudy_runtime.cli.refusals import refusals
 from understudy_runtime.cli.render import outcome_of
-from understudy_runtime.cli.stored import OPEN, reading
+from understudy_runtime.cli.stored import OPEN, Stored, reading
 from understudy_runtime.core.keys import id_of
+from understudy_runtime.core.ports import ActorRow
 
 
 def run_workflow(
@@ -52,12 +53,16 @@ def _that_run(place: Place, workflow: WorkflowDefinition, input: str | None, run
     if place.has_store:
         with reading(place) as stored:
             row = stored.row(run_id)
-            if row is not None and row.definition != workflow.name:
-                raise BadRequest(f"run {run_id} is of workflow {row.definition}, not {workflow.name}")
-            if row is not None and given is not None and not stored.has_input(row, given.digest):
-                raise BadRequest(
-                    f"run {run_id} has another input: leave out --input to go on with it, or choose another --id"
-                )
             if row is not None:
+                _check_same(stored, row, workflow, given)
                 return resume(run_id) if row.status in OPEN else outcome_of(stored.describe(run_id))
     return start(workflow, given or arguments(workflow, None), run_id)
+
+
+def _check_same(stored: Stored, row: ActorRow, workflow: WorkflowDefinition, given: Arguments | None) -> None:
+    """BadRequest if the id is taken by a run of something else."""
+    run_id = id_of(row.key)
+    if row.definition != workflow.name:
+        raise BadRequest(f"run {run_id} is of workflow {row.definition}, not {workflow.name}")
+    if given is not None and not stored.has_input(row, given.digest):
+        raise BadRequest(f"run {run_id} has another input: leave out --input to go on with it, or choose another --id")

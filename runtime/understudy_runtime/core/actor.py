@@ -127,7 +127,7 @@ class ActorMachine:
         return 0.0 if state.queue and not state.in_flight else _duty(state)
 
     def facts(self, state: ActorState) -> ActorFacts:
-        is_open = any(call.out for _, call in state.calls.tasks()) or state.held is not None
+        is_open = state.held is not None or state.calls.under_way
         return ActorFacts(_definition(state), "held" if state.held else "active", 1, "", is_open)
 
     def replay_from(self, state: ActorState) -> ReplayFrom | None:

@@ -95,6 +95,14 @@ class Calls(msgspec.Struct, omit_defaults=True):
     def tasks(self) -> Iterator[tuple[int, TaskCall]]:
         return ((number, call) for number, call in self.open.items() if type(call) is TaskCall)
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a task has an attempt out or a result to hand over: the actor must be in memory for that."""
+        for call in self.open.values():  # asked in most turns, so not written as any() over a generator
+            if type(call) is TaskCall and (call.retry_at is None or call.reuse is not None):
+                return True
+        return False
+
 
 class Caller(msgspec.Struct, frozen=True):
     """The actor and execution whose calls these are."""
@@ -155,6 +163,8 @@ def attempt_ended(caller: Caller, calls: Calls, message: AttemptEnded, now: floa
             message.ended_at,
         )
         return Decision(append=[succeeded], activate=True)
+    if message.failure.kind == "returned":
+        return _dispatch_again(caller, token.call, call, lost=False)
     if message.failure.kind == "lost" and call.losses < MAX_FREE_LOSSES:
         return _dispatch_again(caller, token.call, call, lost=True)
     return _attempt_failed(call, message, message.failure, now)

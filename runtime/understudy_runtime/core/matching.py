@@ -15,17 +15,21 @@ The caller says who joins, what comes free and what time it is, and carries out 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from understudy.options import TaskOptions
+from understudy_runtime.core.keys import namespace_of
+from understudy_runtime.core.messages import Dispatch
 
 AGE_S: Final = 10.0
 """Seconds of waiting that are worth one point of priority."""
 PATIENCE_S: Final = 5.0
 """After so long a task of many slots is no longer passed over by smaller ones."""
+UNLIMITED: Final = 2**62
+MAX_GONE: Final = 64
+"""So many more tasks may have been taken back from a line than stand in it, before it is cleared of them."""
 
 K = TypeVar("K", bound=Hashable)
 
@@ -37,19 +41,22 @@ class Need(NamedTuple):
     queue: str = "default"
     slots: int = 1
     labels: tuple[str, ...] = ()
+    namespace: str = "default"
 
 
-def need_of(task: str, options: TaskOptions) -> Need:
-    return Need(task, options.queue, options.slots, options.labels)
+def need_of(dispatch: Dispatch) -> Need:
+    options = dispatch.options
+    return Need(dispatch.task, options.queue, options.slots, options.labels, namespace_of(dispatch.token.key))
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """What a worker brings: tasks it has, slots, labels, and the queues it takes from (none given: every queue)."""
+    """What a worker brings. No queues are every queue, no namespace is every namespace."""
 
     tasks: frozenset[str]
     slots: int
     labels: frozenset[str] = frozenset()
     queues: frozenset[str] = frozenset()
+    namespace: str = ""
 
     def fits(self, need: Need) -> bool:
         """Whether it could ever take such a task."""
@@ -58,6 +65,7 @@ class Offer(msgspec.Struct, frozen=True):
             and need.slots <= self.slots
             and self.labels.issuperset(need.labels)
             and (not self.queues or need.queue in self.queues)
+            and self.namespace in ("", need.namespace)
         )
 
 
@@ -78,33 +86,42 @@ class Waiting(msgspec.Struct, frozen=True):
 class _Seat:
     """A worker at the table. `touched` orders workers by when they were last given or rid of something."""
 
-    __slots__ = ("name", "offer", "open", "touched", "used")
+    __slots__ = ("credit", "name", "offer", "open", "touched", "used")
 
-    def __init__(self, name: str, offer: Offer, touched: int) -> None:
+    def __init__(self, name: str, offer: Offer, used: int, credit: int, touched: int) -> None:
         self.name = name
         self.offer = offer
-        self.used = 0
+        self.used = used
+        self.credit = credit
         self.open = True
         self.touched = touched
 
     @property
     def free(self) -> int:
-        return self.offer.slots - self.used if self.open else 0
+        return min(self.offer.slots - self.used, self.credit) if self.open else 0
 
-    @property
-    def share(self) -> tuple[float, int]:
-        return self.used / self.offer.slots, self.touched
+class _Task(Generic[K]):
+    """A task in a line, as long as `Matching` knows it by its key."""
+
+    __slots__ = ("arrival", "key", "line", "rank", "since")
+
+    def __init__(self, key: K, line: _Line[K], rank: float, arrival: int, since: float) -> None:
+        self.key = key
+        self.line = line
+        self.rank = rank
+        self.arrival = arrival
+        self.since = since
 
 
 class _Line(Generic[K]):
-    """Tasks of one need, the most urgent first. Entries whose task has left are skipped when they come up."""
+    """Tasks of one need, the most urgent first; those that were taken back are skipped when they come up."""
 
-    __slots__ = ("count", "entries", "need", "seats")
+    __slots__ = ("count", "heap", "need", "seats")
 
     def __init__(self, need: Need, seats: list[_Seat]) -> None:
         self.need = need
         self.seats = seats
-        self.entries: list[tuple[float, int, float, K]] = []
+        self.heap: list[tuple[float, int, _Task[K]]] = []
         self.count = 0
 
 
@@ -113,51 +130,64 @@ class Matching(Generic[K]):
 
     def __init__(self) -> None:
         self._lines: dict[Need, _Line[K]] = {}
-        self._ready: dict[K, _Line[K]] = {}
+        self._ready: dict[K, _Task[K]] = {}
         self._seats: dict[str, _Seat] = {}
         self._arrivals = 0
         self._touches = 0
 
     # --- tasks
 
-    def add(self, task: K, need: Need, priority: int, now: float) -> None:
+    def add(self, key: K, need: Need, priority: int, now: float) -> None:
         line = self._lines.get(need)
         if line is None:
             line = self._lines[need] = _Line(need, self._fitting(need))
         self._arrivals += 1
-        heapq.heappush(line.entries, (now - priority * AGE_S, self._arrivals, now, task))
+        task = _Task(key, line, now - priority * AGE_S, self._arrivals, now)
+        heapq.heappush(line.heap, (task.rank, task.arrival, task))
         line.count += 1
-        self._ready[task] = line
+        self._ready[key] = task
 
-    def remove(self, task: K) -> bool:
+    def remove(self, key: K) -> bool:
         """Take back a task that nobody has been given. False if it is not here."""
-        line = self._ready.pop(task, None)
-        if line is None:
+        task = self._ready.pop(key, None)
+        if task is None:
             return False
+        line = task.line
         line.count -= 1
-        self._tidy(line)
+        if not line.count:
+            del self._lines[line.need]
+        elif line.heap[0][2] is task:
+            self._advance(line)
+        elif len(line.heap) > 2 * line.count + MAX_GONE:
+            line.heap = [entry for entry in line.heap if self._is_ready(entry[2])]
+            heapq.heapify(line.heap)
         return True
 
-    def __contains__(self, task: K) -> bool:
-        return task in self._ready
+    def __contains__(self, key: K) -> bool:
+        return key in self._ready
 
     def __len__(self) -> int:
         return len(self._ready)
 
     def waiting(self) -> Iterator[Waiting]:
         for line in self._lines.values():
-            since = min(entry[2] for entry in line.entries if entry[3] in self._ready)
+            since = min(task.since for _, _, task in line.heap if self._is_ready(task))
             yield Waiting(line.need, line.count, since, len(line.seats))
 
     # --- workers
 
-    def join(self, worker: str, offer: Offer, held: Iterable[int] = ()) -> None:
-        """A worker comes, or comes again with another offer; `held` are the slots of each task it already has."""
+    def join(self, worker: str, offer: Offer, used: int = 0, credit: int = UNLIMITED) -> None:
+        """A worker comes, or comes again. `used` are the slots of the tasks it already has.
+
+        `credit` is how many slots it may be given until it grants more, for those that do.
+        """
         self._touches += 1
-        seat = _Seat(worker, offer, self._touches)
-        seat.used = sum(held)
-        self._seats[worker] = seat
+        self._seats[worker] = _Seat(worker, offer, used, credit, self._touches)
         self._reseat()
+
+    def grant(self, worker: str, credit: int) -> None:
+        seat = self._seats[worker]
+        seat.credit = min(seat.credit + credit, UNLIMITED)
 
     def leave(self, worker: str) -> None:
         if self._seats.pop(worker, None) is not None:
@@ -168,14 +198,11 @@ class Matching(Generic[K]):
         self._seats[worker].open = is_open
 
     def freed(self, worker: str, slots: int) -> None:
-        """A task has left the worker. One that has gone itself is nobody's concern."""
+        """A task has left the worker. If the worker itself has gone, there is nothing to note."""
         seat = self._seats.get(worker)
         if seat is not None:
             seat.used -= slots
             self._touch(seat)
-
-    def used(self, worker: str) -> int:
-        return self._seats[worker].used
 
     # --- the decision
 
@@ -184,27 +211,39 @@ class Matching(Generic[K]):
         assignments: list[Assignment[K]] = []
         if not self._ready or not any(seat.free > 0 for seat in self._seats.values()):
             return assignments
-        kept: set[_Seat] = set()
-        heads = [(line.entries[0], line) for line in self._lines.values() if line.seats]
-        heads.sort(key=_urgency)
+        heads = [line.heap[0] for line in self._lines.values() if line.seats]
+        heapq.heapify(heads)
+        kept: _Seat | None = None
         while heads:
-            (_, _, since, task), line = heads[0]
-            seat = min((s for s in line.seats if s.free >= line.need.slots and s not in kept), key=_share, default=None)
+            task = heads[0][2]
+            line = task.line
+            slots = line.need.slots
+            seat = min((s for s in line.seats if s.free >= slots and s is not kept), key=_share, default=None)
             if seat is None:
-                if now - since >= PATIENCE_S:
-                    kept.add(max(line.seats, key=_room))
-                heads.pop(0)
+                heapq.heappop(heads)
+                if kept is None and now - task.since >= PATIENCE_S:
+                    kept = max(line.seats, key=_room)
                 continue
-            seat.used += line.need.slots
+            seat.used += slots
+            seat.credit -= slots
             self._touch(seat)
-            assignments.append(Assignment(task, seat.name))
-            self.remove(task)
-            heads.pop(0)
+            assignments.append(Assignment(task.key, seat.name))
+            self.remove(task.key)
             if line.count:
-                _insert(heads, (line.entries[0], line))
+                heapq.heapreplace(heads, line.heap[0])
+            else:
+                heapq.heappop(heads)
         return assignments
 
     # ---
+
+    def _advance(self, line: _Line[K]) -> None:
+        """Let the head of the line be a task that is ready."""
+        while not self._is_ready(line.heap[0][2]):
+            heapq.heappop(line.heap)
+
+    def _is_ready(self, task: _Task[K]) -> bool:
+        return self._ready.get(task.key) is task
 
     def _fitting(self, need: Need) -> list[_Seat]:
         return [seat for seat in self._seats.values() if seat.offer.fits(need)]
@@ -217,21 +256,9 @@ class Matching(Generic[K]):
         self._touches += 1
         seat.touched = self._touches
 
-    def _tidy(self, line: _Line[K]) -> None:
-        """Let the head of the line be a task that is ready, or the line be gone."""
-        if not line.count:
-            del self._lines[line.need]
-            return
-        while line.entries[0][3] not in self._ready:
-            heapq.heappop(line.entries)
-
-
-def _urgency(head: tuple[tuple[float, int, float, K], _Line[K]]) -> tuple[float, int]:
-    return head[0][:2]
-
 
 def _share(seat: _Seat) -> tuple[float, int]:
-    return seat.share
+    return seat.used / seat.offer.slots, seat.touched
 
 
 def _room(seat: _Seat) -> int:

@@ -32,7 +32,8 @@ else:
     MaybeRaw = Raw
 
 HeldWhy = Literal["diverged", "stalled", "poisoned", "uncertain"]
-FailureKind = Literal["error", "timeout", "cancelled", "lost"]
+FailureKind = Literal["error", "timeout", "cancelled", "lost", "returned"]
+"""`lost`: whoever ran it is gone. `returned`: whoever was to run it has handed it back, which is never held against it."""
 
 
 class Record(msgspec.Struct, frozen=True, tag=True, tag_field="t", omit_defaults=True):

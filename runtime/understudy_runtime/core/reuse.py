@@ -2,12 +2,15 @@
 
 A finished task of the last execution is offered by its name, argument digest, occurrence and version, and taken
 by the call of the next execution that matches. `redo` names are not offered at all; `keep` names are
-offered for any arguments and version.
+offered for any arguments and version, each to the call that comes at the same place among the calls of that task.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+
+import msgspec
 
 from understudy_runtime.core.records import (
     ExecutionStarted,
@@ -19,7 +22,18 @@ from understudy_runtime.core.records import (
 )
 
 
-def finished_tasks(turns: Iterable[Turn]) -> list[Reusable]:
+class Finished(msgspec.Struct, frozen=True):
+    """A finished task: as it may be reused, and its place among the calls of that task, finished or not."""
+
+    reusable: Reusable
+    place: int
+
+    @property
+    def task(self) -> str:
+        return self.reusable.task
+
+
+def finished_tasks(turns: Iterable[Turn]) -> list[Finished]:
     """The finished tasks of the last execution, in the order of their calls."""
     calls: dict[int, TaskScheduled] = {}
     results: dict[int, TaskSucceeded | TaskReused] = {}
@@ -34,26 +48,27 @@ def finished_tasks(turns: Iterable[Turn]) -> list[Reusable]:
                     results[call] = record
                 case _:
                     pass
-    counts: dict[tuple[str, str], int] = {}
-    found: list[Reusable] = []
+    occurrences: Counter[tuple[str, str]] = Counter()
+    places: Counter[str] = Counter()
+    found: list[Finished] = []
     for number, scheduled in sorted(calls.items()):
-        name = (scheduled.task, scheduled.digest)
-        counts[name] = counts.get(name, 0) + 1
+        task, digest = scheduled.task, scheduled.digest
+        occurrences[task, digest] += 1
+        places[task] += 1
         if number in results:
-            result, version = results[number].result, scheduled.options.version
-            found.append(Reusable(scheduled.task, scheduled.digest, counts[name], version, result))
+            version, result = scheduled.options.version, results[number].result
+            reusable = Reusable(task, digest, occurrences[task, digest], version, result)
+            found.append(Finished(reusable, places[task]))
     return found
 
 
-def offer(finished: Iterable[Reusable], redo: Iterable[str] = (), keep: Iterable[str] = ()) -> tuple[Reusable, ...]:
+def offer(finished: Iterable[Finished], redo: Iterable[str] = (), keep: Iterable[str] = ()) -> tuple[Reusable, ...]:
     """What the next execution may take over."""
     redone, kept = frozenset(redo), frozenset(keep)
-    counts: dict[str, int] = {}
     offered: list[Reusable] = []
-    for task in finished:
-        if task.task in kept:
-            counts[task.task] = counts.get(task.task, 0) + 1
-            offered.append(Reusable(task.task, "", counts[task.task], "", task.result))
-        elif task.task not in redone:
-            offered.append(task)
+    for each in finished:
+        if each.task in kept:
+            offered.append(Reusable(each.task, "", each.place, "", each.reusable.result))
+        elif each.task not in redone:
+            offered.append(each.reusable)
     return tuple(offered)

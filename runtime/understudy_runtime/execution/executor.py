@@ -22,6 +22,7 @@ from understudy_runtime.core.ports import Clock, Report
 from understudy_runtime.core.records import Failure
 from understudy_runtime.execution.attempt import Attempt, Runner
 from understudy_runtime.execution.child_process import is_child
+from understudy_runtime.execution.figures import TaskFigures
 from understudy_runtime.execution.handover import Handover
 from understudy_runtime.execution.processes import Processes
 from understudy_runtime.execution.threads import Threads
@@ -55,6 +56,7 @@ class LocalExecutor:
         self._attempts: dict[Token, Attempt] = {}
         self._closing = False
         self._idle = asyncio.Event()
+        self.figures = {name: TaskFigures() for name in tasks}
 
     def open(self, report: Callable[[list[Report]], None]) -> None:
         """Start the work loop. From now on `report` gets what there is, in batches, and never from within a call.
@@ -108,6 +110,24 @@ class LocalExecutor:
         """What keeps the work loop from answering for longer than that; to be called regularly."""
         return self._work.blocked(threshold_s)
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many attempts run, and how many wait for a slot. May be read from any thread."""
+        attempts = list(self._attempts.values())
+        running = sum(attempt.placed for attempt in attempts)
+        return running, len(attempts) - running
+
+    async def drain(self, grace_s: float) -> None:
+        """Start nothing more, and let what runs end by itself for at most `grace_s`.
+
+        Attempts that had not begun are not reported: the node's next incarnation dispatches them again.
+        """
+        self._closing = True
+        for attempt in list(self._attempts.values()):
+            if attempt.cause is None and attempt.began_at is None:
+                _end_early(attempt, _INTERRUPTED)
+        await self._ended(grace_s)
+
     async def close(self, grace_s: float) -> None:
         """Start nothing more, cancel what runs, and wait for its clean-up for at most `grace_s`.
 
@@ -118,14 +138,17 @@ class LocalExecutor:
         for attempt in list(self._attempts.values()):
             if attempt.cause is None:
                 _end_early(attempt, _INTERRUPTED)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
-                while self._attempts:
-                    self._idle.clear()
-                    await self._idle.wait()
+        await self._ended(grace_s)
         left_s = max(0.0, deadline - time.monotonic())
         await asyncio.gather(*(runner.close(left_s) for runner in self._runners.values()))
         self._report = _ignore
+
+    async def _ended(self, within_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._attempts:
+                    self._idle.clear()
+                    await self._idle.wait()
 
     # --- what comes back
 
@@ -160,6 +183,7 @@ class LocalExecutor:
                 return
             self._flush(attempt, reports)
         ended_at = attempt.ended_at if attempt.finished else self._clock.now()
+        self.figures[dispatch.task].note(failure, max(0.0, ended_at - attempt.started_at) if attempt.started_at else 0.0)
         reports.append(
             AttemptEnded(dispatch.token, attempt.result, failure, "", self._node, attempt.started_at, ended_at)
         )

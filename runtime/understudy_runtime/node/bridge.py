@@ -35,12 +35,12 @@ class Bridge:
         self._back: Handover[_Answer] = Handover(callers_loop, _resolve)
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: set[asyncio.Future[Any]] = set()
-        self._closed = False
+        self._closed: StoreError | None = None
 
     async def ask(self, begin: Begin) -> Any:
         """The engine's reply; what it refuses is raised. Awaited on the caller's loop."""
-        if self._closed:
-            raise StoreError("the node has been closed")
+        if self._closed is not None:
+            raise self._closed
         future: asyncio.Future[Any] = self._callers_loop.create_future()
         back = self._back
         self._open.add(future)
@@ -69,12 +69,12 @@ class Bridge:
         """Have this done on the engine's loop; nobody waits for it."""
         self._there.put((lambda engine, _: begin(engine), _ignore))
 
-    def close(self) -> None:
+    def close(self, why: str = "the node has been closed") -> None:
         """Called on the caller's loop, once the engine is gone: nobody is left waiting."""
-        self._closed = True
+        self._closed = self._closed or StoreError(why)
         for future in self._open:
             if not future.done():
-                future.set_exception(StoreError("the node has been closed"))
+                future.set_exception(self._closed)
 
     def _begin(self, batch: list[tuple[Begin, Respond]]) -> None:
         for begin, respond in batch:

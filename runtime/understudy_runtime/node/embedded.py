@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, NamedTuple
 
 from understudy.app import App
@@ -46,6 +46,7 @@ class NodeThread:
         self._started: Future[tuple[Node, Bridge, LocalDoor]] = Future()
         self._stopped: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._failure: BaseException | None = None
         self._stop = asyncio.Event()
 
     async def start(self) -> tuple[Node, Bridge, LocalDoor]:
@@ -63,14 +64,27 @@ class NodeThread:
                 self._loop = runner.get_loop()
                 runner.run(self._main())
         except BaseException as error:
+            self._failure = self._failure or error
             if not self._started.done():
                 self._started.set_exception(error)
         finally:
+            with suppress(RuntimeError):  # the caller's loop is closed: nobody is left to be told
+                self._callers_loop.call_soon_threadsafe(self._leave_nobody_waiting)
             self._stopped.set_result(None)
+
+    def _leave_nobody_waiting(self) -> None:
+        """On the caller's loop, when the engine's has ended, whatever it ended of."""
+        if self._started.exception() is None:
+            _, bridge, _ = self._started.result()
+            bridge.close("the node has been closed" if self._failure is None else str(self._failure))
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._stop.set()
 
     async def _main(self) -> None:
         async with running(
-            self._apps, self._store, self._make_clock(), self._settings, lambda error: self._stop.set()
+            self._apps, self._store, self._make_clock(), self._settings, self._fail
         ) as node:
             self._started.set_result((node, *node.door(self._callers_loop)))
             await self._stop.wait()

@@ -20,7 +20,7 @@ from understudy_runtime.core.keys import RUN
 from understudy_runtime.core.messages import Machine
 from understudy_runtime.core.ports import Clock, Store
 from understudy_runtime.core.run import RunMachine
-from understudy_runtime.execution.executor import LocalExecutor
+from understudy_runtime.execution.executor import Limits, LocalExecutor
 from understudy_runtime.execution.program import Watchdog
 from understudy_runtime.execution.programs import AppPrograms
 from understudy_runtime.node.bridge import Bridge
@@ -35,19 +35,30 @@ class Settings(msgspec.Struct, frozen=True):
     """`resident_bytes`: reckoned bytes of actors kept in memory. `grace_s`: seconds attempts get to end in.
 
     `window_s`: timers of parked actors further ahead than this are read from the store when they come nearer.
+    `name` is the node's, unique among those that live; `limits` is how many attempts it runs at once.
     """
 
     namespace: str = "default"
     resident_bytes: int = RESIDENT_BYTES
     grace_s: float = GRACE_S
     window_s: float = WINDOW_S
+    name: str = ""
+    limits: Limits = Limits()
 
 
 class Node:
-    """A node that runs. `engine` is for the node's own loop; `door` makes doors for callers' loops."""
+    """A node that runs. `engine` and `executor` are for the node's own loop; `door` makes doors for callers' loops."""
 
-    def __init__(self, engine: Engine, door: Callable[[asyncio.AbstractEventLoop], tuple[Bridge, LocalDoor]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        executor: LocalExecutor,
+        door: Callable[[asyncio.AbstractEventLoop], tuple[Bridge, LocalDoor]],
+    ) -> None:
+        self.name = name
         self.engine = engine
+        self.executor = executor
         self.door = door
 
 
@@ -60,7 +71,7 @@ async def running(
     on_failed: Callable[[BaseException], None],
 ) -> AsyncGenerator[Node, None]:
     """A node over `store` for as long as the block lasts. StoreError if the store cannot be had."""
-    name = f"{socket.gethostname()}-{os.getpid()}"
+    name = settings.name or f"{socket.gethostname()}-{os.getpid()}"
     build = next((app.build for app in apps if app.build), "")
     watchdog = Watchdog()
     programs = AppPrograms(apps, watchdog)
@@ -70,7 +81,7 @@ async def running(
     await store.open(name, clock.now())
     try:
         watchdog.start()
-        executor = LocalExecutor(tasks, clock, node=name)
+        executor = LocalExecutor(tasks, clock, node=name, limits=settings.limits)
         engine = Engine(
             clock=clock,
             store=store,
@@ -90,7 +101,7 @@ async def running(
 
         try:
             await engine.start()
-            yield Node(engine, door)
+            yield Node(name, engine, executor, door)
         finally:
             await executor.close(settings.grace_s)
             await engine.close()

@@ -19,8 +19,8 @@ from understudy_runtime.actors.engine import Engine
 from understudy_runtime.core.keys import RUN, id_of
 from understudy_runtime.core.messages import RetryRun, Started, TimerDue
 from understudy_runtime.core.ports import Programs
-from understudy_runtime.core.records import AnyRecord, Reusable, TaskReused, TaskScheduled, Turn
-from understudy_runtime.core.reuse import finished_tasks, offer
+from understudy_runtime.core.records import AnyRecord, TaskReused, TaskScheduled, Turn
+from understudy_runtime.core.reuse import Finished, finished_tasks, offer
 from understudy_runtime.core.run import CLOSED, RunMachine, RunState
 
 
@@ -72,7 +72,7 @@ def planned(
     return message, _plan(programs, key, history, message, now)
 
 
-def _check_names(names: Iterable[str], finished: list[Reusable]) -> None:
+def _check_names(names: Iterable[str], finished: list[Finished]) -> None:
     known = {task.task for task in finished}
     for name in names:
         if name not in known:
@@ -88,13 +88,15 @@ def _plan(programs: Programs, key: str, history: list[Turn], message: RetryRun, 
         raise UnknownName(f"this node has no workflow named {state.workflow}")
     try:
         records = turns.take(cell, message, now, programs).append
-        while cell.machine.next_duty(state) == 0.0:
+        execution = state.execution
+        # What is left to hand over goes on turn by turn; a next execution, continued as new, reuses nothing.
+        while state.reuse and cell.machine.next_duty(state) == 0.0:
             cell.seq += 1
             records += turns.take(cell, TimerDue(), now, programs).append
     finally:
         cell.drop_program()
     reused, redone = _names(records)
-    return RetryPlan(id_of(key), state.execution, reused, redone, dry_run=True)
+    return RetryPlan(id_of(key), execution, reused, redone, dry_run=True)
 
 
 def _copy(key: str, history: list[Turn]) -> Cell:

@@ -65,13 +65,13 @@ class RunMachine:
         return min((duty for duty in duties if duty is not None), default=None)
 
     def facts(self, state: RunState) -> ActorFacts:
-        is_open = state.held is not None or any(call.out or call.reuse for _, call in state.calls.tasks())
+        is_open = state.closed_at is None and (state.held is not None or state.calls.under_way)
         return ActorFacts(
             state.workflow,
             state.status,
             state.execution,
             state.digest,
-            is_open and not state.closed_at,
+            is_open,
             state.closed_at,
         )
 

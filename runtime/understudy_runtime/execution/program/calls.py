@@ -115,6 +115,11 @@ class Calls:
         return len(self._conditions) < len(waiting)
 
     @property
+    def replaying(self) -> bool:
+        """What goes on happened before, and is only being repeated."""
+        return self._recorded is not None
+
+    @property
     def has_conditions(self) -> bool:
         return bool(self._conditions)
 

@@ -108,6 +108,8 @@ class WorkflowLoop(Refusals):
 
     def spawn(self, coro: CoroutineLike[T], name: str = "") -> RunTask[T]:
         """Begin a further task in a copy of the run's context; it takes its first step in the next pass."""
+        if _get_running_loop() is self:
+            return self._begin_task(coro, name, self.context.copy())
         outer = self._enter()
         try:
             return self._begin_task(coro, name, self.context.copy())

@@ -76,7 +76,8 @@ class Held(Generic[T]):
 
     def left(self) -> list[T]:
         """All that are not over, in order of creation."""
-        self.sweep()
+        if self.items:
+            self.sweep()
         return list(self.items)
 
     def sweep(self) -> None:
