@@ -6,40 +6,37 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from benchmarks.measure import Figures
-from benchmarks.place import NotADisk
+from benchmarks.place import is_in_memory
 from benchmarks.repeat import Order, repeat
 from benchmarks.report import Line, as_json, table
 from benchmarks.workloads import NEED_A_FILE, WORKLOADS, sizes_of
 
 DEFAULT_DIR = Path(".understudy-bench")
 DEFAULT_REPEATS = 3
-USAGE_ERROR = 2
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> None:
     given = parse(arguments)
     lines: list[Line] = []
     limits: dict[str, float] = {}
-    try:
-        for workload in given.workloads:
-            for figures in run(given, workload):
-                line = Line(workload, given.store, given.repeats, figures, limits)
-                lines.append(line)
-                if given.json:
-                    print(as_json(line), flush=True)
-            if workload == "limits":
-                limits = {_short(line.figures): line.figures.rate for line in lines if line.workload == "limits"}
-    except NotADisk as error:
-        print(error, file=sys.stderr)
-        return USAGE_ERROR
+    if is_in_memory(given.dir):
+        print(
+            f"{given.dir} is in memory, where durability is free: give a folder on a disk with --dir", file=sys.stderr
+        )
+    for workload in given.workloads:
+        measured = run(given, workload)
+        for figures in measured:
+            lines.append(Line(workload, given.store, given.repeats, figures, limits))
+            if given.json:
+                print(as_json(lines[-1]), flush=True)
+        if workload == "limits":
+            limits = {figures.variant.replace("-", "_"): figures.rate for figures in measured}
     if not given.json:
         table(lines, Console())
-    return 0
 
 
 def run(given: argparse.Namespace, workload: str) -> list[Figures]:
@@ -51,20 +48,31 @@ def run(given: argparse.Namespace, workload: str) -> list[Figures]:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Medians over repeats; see --help.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure understudy on this machine: medians over repeats, each in a process and store of its own.",
+    )
     parser.add_argument("workloads", nargs="+", metavar="WORKLOAD", choices=[*WORKLOADS, "all"], help=_names())
     parser.add_argument("--store", choices=["sqlite", "memory"], default="sqlite")
     parser.add_argument("--json", action="store_true", help="one object per line on stdout")
     parser.add_argument("--repeats", type=_positive, default=DEFAULT_REPEATS, metavar="N")
     parser.add_argument("--dir", type=Path, default=DEFAULT_DIR, help="where stores are made, on a real disk")
-    sizes = parser.add_argument_group("sizes, each for the workloads that have it")
-    for name, users in _sizes().items():
-        kind: Any = float if any(isinstance(default, float) for default in users.values()) else _positive
-        defaults = ", ".join(f"{workload} {default:,}" for workload, default in users.items())
-        sizes.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=defaults)
+    _add_sizes(parser)
     given = parser.parse_args(arguments)
     _check(parser, given)
     return given
+
+
+def _add_sizes(parser: argparse.ArgumentParser) -> None:
+    sizes = parser.add_argument_group("sizes, each for the workloads that have it")
+    for name, users in _sizes().items():
+        is_whole = all(isinstance(default, int) for default in users.values())
+        defaults = ", ".join(f"{workload} {default:,}" for workload, default in users.items())
+        sizes.add_argument(_flag(name), type=_positive if is_whole else _above_zero, metavar="N", help=defaults)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
@@ -75,7 +83,7 @@ def _check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
         parser.error(f"{min(useless)} needs --store sqlite: nothing in memory outlives its process")
     for name, users in _sizes().items():
         if getattr(given, name) is not None and not users.keys() & set(given.workloads):
-            parser.error(f"--{name.replace('_', '-')} is a size of {', '.join(users)}")
+            parser.error(f"{_flag(name)} is a size of {', '.join(users)}")
 
 
 def _sizes() -> dict[str, dict[str, int | float]]:
@@ -91,10 +99,6 @@ def _names() -> str:
     return f"{', '.join(WORKLOADS)}, or all"
 
 
-def _short(figures: Figures) -> str:
-    return "_".join(figures.variant.replace(",", "").split()[:2])
-
-
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -102,5 +106,12 @@ def _positive(text: str) -> int:
     return number
 
 
+def _above_zero(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return number
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

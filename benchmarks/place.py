@@ -16,10 +16,6 @@ from understudy import App, Client
 IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 
 
-class NotADisk(Exception):
-    """The folder is in memory, where making things durable costs nothing and means nothing."""
-
-
 class Place(msgspec.Struct, frozen=True):
     """`store` is "sqlite" or "memory"; `folder` is empty and for this repeat alone."""
 
@@ -38,17 +34,14 @@ class Place(msgspec.Struct, frozen=True):
 @contextmanager
 def fresh_place(store: str, parent: Path) -> Generator[Place]:
     parent.mkdir(parents=True, exist_ok=True)
-    check_disk(parent)
     with tempfile.TemporaryDirectory(dir=parent) as folder:
         yield Place(store, Path(folder).resolve())
 
 
-def check_disk(folder: Path, mounts: Path = Path("/proc/mounts")) -> None:
-    """NotADisk if the folder is on a file system that is known to be in memory."""
+def is_in_memory(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:
+    """Whether the folder is (or would be) on a file system that is known to be in memory, where fsync does nothing."""
     if not mounts.exists():
-        return
+        return False
     kinds = {Path(point): kind for _, point, kind, *_ in map(str.split, mounts.read_text().splitlines())}
     resolved = folder.resolve()
-    kind = next((kinds[point] for point in (resolved, *resolved.parents) if point in kinds), "")
-    if kind in IN_MEMORY:
-        raise NotADisk(f"{folder} is on {kind}, which is memory: give a folder on a disk with --dir")
+    return next((kinds[point] in IN_MEMORY for point in (resolved, *resolved.parents) if point in kinds), False)

@@ -54,19 +54,26 @@ def _rounded(value: str | float) -> str | float | None:
 
 
 def table(lines: Sequence[Line], console: Console) -> None:
-    shown = Table("workload", "variant", "store", "p50 ms", "p99 ms", "rss MB", "also", box=None)
-    shown.add_column("rate", justify="right")
+    shown = Table(box=None)
+    for heading in ("workload", "variant", "store"):
+        shown.add_column(heading, no_wrap=True)
+    for heading in ("rate", "p50 ms", "p99 ms", "rss MB"):
+        shown.add_column(heading, no_wrap=True, justify="right")
+    shown.add_column("also")
     for line in lines:
-        figures = line.figures
-        also = ", ".join(f"{name} {value:,.3g}" for name, value in {**figures.more, **ratios(line)}.items())
-        shown.add_row(
-            line.workload,
-            figures.variant,
-            line.store,
-            f"{figures.p50_ms:,.2f}",
-            f"{figures.p99_ms:,.2f}",
-            f"{figures.rss_mb:,.0f}",
-            also,
-            f"{figures.rate:,.0f} {figures.unit}",
-        )
+        shown.add_row(*_row(line))
     console.print(shown)
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    figures = line.figures
+    return (
+        line.workload,
+        figures.variant,
+        line.store,
+        f"{figures.rate:,.0f} {figures.unit}",
+        f"{figures.p50_ms:,.2f}",
+        f"{figures.p99_ms:,.2f}",
+        f"{figures.rss_mb:,.0f}",
+        "\n".join(f"{name} {value:,.3g}" for name, value in {**figures.more, **ratios(line)}.items()),
+    )

@@ -9,12 +9,10 @@ least: raise the lower bounds of grpcio and protobuf in pyproject.toml together 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
-from importlib import resources
 from pathlib import Path
-
-from grpc_tools import protoc
 
 ROOT = Path(__file__).parent
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.glob("understudy_proto/v1/*.proto"))
@@ -23,10 +21,9 @@ SUFFIXES = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
 
 def generate(into: Path) -> None:
     """Generate all code below `into`; SystemExit if a file is not valid."""
-    well_known = resources.files("grpc_tools") / "_proto"
     outputs = [f"--{kind}={into}" for kind in ("python_out", "pyi_out", "grpc_python_out")]
-    arguments = ["protoc", f"-I{ROOT}", f"-I{well_known}", *outputs, *map(str, SOURCES)]
-    if protoc.main(arguments) != 0:
+    protoc = [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT}", *outputs, *map(str, SOURCES)]
+    if subprocess.run(protoc, check=False).returncode != 0:
         sys.exit("protoc refused the .proto files; see above")
     for source in SOURCES:
         # A file without a service has nothing for it.

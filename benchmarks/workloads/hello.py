@@ -17,15 +17,6 @@ async def measure(place: Place, *, runs: int = 5_000, in_flight_runs: int = 100,
         many = await in_flight(runs, in_flight_runs, lambda x: client.run(hello, x))
         one = await in_flight(alone, 1, lambda x: client.run(hello, x))
     return [
-        figures(
-            f"{in_flight_runs} in flight",
-            done=runs,
-            unit="runs/s",
-            seconds=many.seconds,
-            latencies_ms=many.latencies_ms,
-            runs=runs,
-        ),
-        figures(
-            "1 in flight", done=alone, unit="runs/s", seconds=one.seconds, latencies_ms=one.latencies_ms, runs=alone
-        ),
+        figures(variant, done=done, unit="runs/s", seconds=pace.seconds, latencies_ms=pace.latencies_ms, runs=done)
+        for variant, done, pace in ((f"{in_flight_runs} in flight", runs, many), ("1 in flight", alone, one))
     ]

@@ -1,6 +1,7 @@
 """What the disk and SQLite give without us: the floor of every durable step, to compare the other figures with.
 
-Latency is of one fsync, or of one transaction.
+`fsync` appends a page and waits for the disk; `commit-N` is a SQLite transaction of N small rows. Latency is of
+one of these.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ async def measure(place: Place, *, fsyncs: int = 2_000, rows: int = 20_000, batc
     grouped_ms = commit(place.folder / "grouped.db", rows // batch, batch)
     return [
         _figures("fsync", fsyncs, "fsyncs/s", synced_ms),
-        _figures("sqlite, 1 row a commit", fsyncs, "rows/s", single_ms),
-        _figures(f"sqlite, {batch} rows a commit", rows, "rows/s", grouped_ms),
+        _figures("commit-1", fsyncs, "rows/s", single_ms),
+        _figures(f"commit-{batch}", rows, "rows/s", grouped_ms),
     ]
 
 

@@ -30,6 +30,7 @@ from understudy.errors import (
     BadInput,
     BadRequest,
     Bug,
+    NotAllowed,
     NotDurable,
     Overloaded,
     RunCancelled,
@@ -43,6 +44,7 @@ from understudy.errors import (
     TaskTimedOut,
     UnderstudyError,
     UnknownName,
+    Unreachable,
 )
 from understudy.functions import continue_as_new, heartbeat, now, patched, random, task_info, uuid4, wait_until
 from understudy.options import Duration, Retry, RetryPolicy, seconds
@@ -62,6 +64,7 @@ __all__ = [
     "Client",
     "Duration",
     "HistoryTurn",
+    "NotAllowed",
     "NotDurable",
     "Overloaded",
     "Retry",
@@ -83,6 +86,7 @@ __all__ = [
     "TaskTimedOut",
     "UnderstudyError",
     "UnknownName",
+    "Unreachable",
     "Workflow",
     "ask",
     "call",

@@ -1,13 +1,19 @@
 """`Client`: starting runs, talking to runs and actors, and looking at them, from outside.
 
 The client owns the types: it encodes what it sends by the workflow's or handler's codec, so that input which
-does not fit is refused before anything is durable, and decodes what comes back. It holds no other state.
+does not fit is refused before anything is durable, and decodes what comes back. It holds no other state. Workflows of
+which it has no app can be started by name; then the node checks the input, and results are plain JSON types.
+
+    async with understudy.client.connect("127.0.0.1:7233", app) as client:
+        receipt = await client.run(checkout, "o-1", 990, id="o-1")
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, TypeVarTuple, cast, overload
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, TypeVarTuple, cast, overload
 
 import msgspec
 
@@ -19,6 +25,7 @@ from understudy.definitions import WorkflowDefinition
 from understudy.door import Door, HistoryTurn, IfExists, Outcome, RetryPlan, RunDescription, RunSummary
 from understudy.errors import RunHeld, UnknownName
 from understudy.failures import clean_text, decode_ask_failure, decode_run_failure, run_ended
+from understudy.options import Duration, seconds
 from understudy.workflows import HasRun, HasRunOf, Workflow, workflow_of
 
 P = ParamSpec("P")
@@ -135,14 +142,18 @@ class Client:
         id: str | None = None,
         if_exists: IfExists = "return",
     ) -> RunHandle[R]: ...
+    @overload
+    async def start(
+        self, workflow: str, *args: Any, id: str | None = None, if_exists: IfExists = "return", **kwargs: Any
+    ) -> RunHandle[Any]: ...
     async def start(self, workflow: Any, *args: object, **kwargs: Any) -> RunHandle[Any]:
         """Start a run; it is durable when this returns.
 
         An `id` that is taken gives the run that has it, or AlreadyExists with `if_exists="error"`. BadInput if
         the arguments do not fit. A parameter that is called `id` or `if_exists` is given by position.
         """
-        definition, encoded, digest, run_id, if_exists = _prepared(workflow, args, kwargs)
-        started = await self.door.start(definition.name, encoded, digest, run_id=run_id, if_exists=if_exists)
+        name, definition, encoded, digest, run_id, if_exists = self._prepared(workflow, args, kwargs)
+        started = await self.door.start(name, encoded, digest, run_id=run_id, if_exists=if_exists)
         return RunHandle(self, started.run_id, definition)
 
     @overload
@@ -165,10 +176,14 @@ class Client:
         id: str | None = None,
         if_exists: IfExists = "return",
     ) -> R: ...
+    @overload
+    async def run(
+        self, workflow: str, *args: Any, id: str | None = None, if_exists: IfExists = "return", **kwargs: Any
+    ) -> Any: ...
     async def run(self, workflow: Any, *args: object, **kwargs: Any) -> Any:
         """`start`, and the result."""
-        definition, encoded, digest, run_id, if_exists = _prepared(workflow, args, kwargs)
-        outcome = await self.door.run(definition.name, encoded, digest, run_id=run_id, if_exists=if_exists)
+        name, definition, encoded, digest, run_id, if_exists = self._prepared(workflow, args, kwargs)
+        outcome = await self.door.run(name, encoded, digest, run_id=run_id, if_exists=if_exists)
         return self.value_of(outcome, definition)
 
     @overload
@@ -235,17 +250,62 @@ class Client:
             case status:
                 raise run_ended(outcome.run_id, status, outcome.reason)
 
+    def _prepared(
+        self, workflow: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[str, WorkflowDefinition | None, bytes, str, str | None, IfExists]:
+        """The workflow, the encoded input with its digest, the id and what to do if that is taken."""
+        run_id, if_exists = kwargs.pop("id", None), kwargs.pop("if_exists", "return")
+        if run_id is not None:
+            checked_id(run_id)
+        definition = self._workflows.get(workflow) if isinstance(workflow, str) else workflow_of(workflow)[1]
+        if definition is None:
+            # Only the node knows the signature, and so the one form that digests are made of.
+            return workflow, None, CallCodec(_anything, name=workflow).encode(args, kwargs)[0], "", run_id, if_exists
+        encoded, digest = _checked(definition.call, args, kwargs)
+        return definition.name, definition, encoded, digest, run_id, if_exists
 
-def _prepared(
-    workflow: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[WorkflowDefinition, bytes, str, str | None, IfExists]:
-    """The definition, the encoded input with its digest, the id and what to do if that is taken."""
-    run_id, if_exists = kwargs.pop("id", None), kwargs.pop("if_exists", "return")
-    _, definition = workflow_of(workflow)
-    encoded, digest = _checked(definition.call, args, kwargs)
-    if run_id is not None:
-        checked_id(run_id)
-    return definition, encoded, digest, run_id, if_exists
+
+class _Remote(Protocol):
+    def open_remote(
+        self,
+        target: str,
+        *,
+        namespace: str,
+        metadata: Sequence[tuple[str, str | bytes]],
+        credentials: Any,
+        patience_s: float,
+    ) -> AbstractAsyncContextManager[Door]: ...
+
+
+@asynccontextmanager
+async def connect(
+    target: str,
+    app: App | Sequence[App] = (),
+    *,
+    namespace: str = "",
+    token: str | None = None,
+    tls: Any = None,
+    patience: Duration = "30s",
+) -> AsyncGenerator[Client]:
+    """A client of the node that listens at `target`, "host:port", for as long as the block lasts.
+
+    `app` gives workflows their types. An empty `namespace` is the node's own. `tls` is a `grpc.ChannelCredentials`;
+    None is plain text, for loopback. When the connection breaks it is made again, and calls are repeated without being
+    carried out twice; `patience` is how long they wait for that. Unreachable if nobody answers at the beginning or for
+    that long, NotAllowed if the node wants another `token`.
+    """
+    apps = (app,) if isinstance(app, App) else tuple(app)
+    metadata = [] if token is None else [("authorization", f"Bearer {token}")]
+    # Imported by name, and only here: what users import must not load grpc.
+    remote = cast("_Remote", import_module("understudy.remote.door"))
+    async with remote.open_remote(
+        target, namespace=namespace, metadata=metadata, credentials=tls, patience_s=seconds(patience)
+    ) as door:
+        yield Client(door, apps)
+
+
+def _anything(*args: Any, **kwargs: Any) -> None:
+    """The signature of what nothing is known of."""
 
 
 def _checked(codec: CallCodec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, str]:

@@ -13,6 +13,8 @@
     │   └── TaskTimedOut
     ├── AskFailed              a handler's, seen by whoever asked it
     ├── Overloaded             nobody's: a bound was reached; try again after `retry_after_s`
+    ├── NotAllowed             the caller's: no token, or one whose role is not enough
+    ├── Unreachable            the network's: no node answers
     ├── StoreError             the store's: full disk, I/O error, corrupt file, locked by another process
     └── Bug                    ours
 
@@ -117,6 +119,14 @@ class Overloaded(UnderstudyError):
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class NotAllowed(UnderstudyError):
+    """The node does not let the caller do this: he gave no token, or one whose role is not enough."""
+
+
+class Unreachable(UnderstudyError):
+    """No node answers at that address. What was asked last may have been done, or not."""
 
 
 class StoreError(UnderstudyError):

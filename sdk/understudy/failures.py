@@ -28,7 +28,7 @@ from understudy.errors import (
     TaskTimedOut,
 )
 
-FailureKind = Literal["error", "timeout", "cancelled", "lost"]
+FailureKind = Literal["error", "timeout", "cancelled", "lost", "returned"]
 
 MAX_TRACEBACK_CHARS: Final = 8_000
 """Longer tracebacks keep their end, where the error is."""

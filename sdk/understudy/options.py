@@ -126,7 +126,9 @@ def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
 
 def checked_label(label: str) -> str:
     if not 0 < len(label) <= MAX_LABEL_CHARS or not label.isprintable():
-        raise BadDefinition(f"{label[:40]!r} is no name for a label or queue: 1 to {MAX_LABEL_CHARS} printable characters")
+        raise BadDefinition(
+            f"{label[:40]!r} is no name for a label or queue: 1 to {MAX_LABEL_CHARS} printable characters"
+        )
     return label
 
 

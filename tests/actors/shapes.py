@@ -150,9 +150,9 @@ async def tallying(name: str) -> list[Any]:
         await tally.ask(Tally.spoil, name)
     except Exception as error:
         seen.append(type(error).__name__)
-    for handler in (Tally.add_elsewhere, Tally.add, Tally.count):
+    for asked in (Tally.add_elsewhere, Tally.add, Tally.count):
         await asyncio.sleep(random().random())
-        seen.append(await tally.ask(handler, name))
+        seen.append(await tally.ask(asked, name))
     return seen
 
 

@@ -1,34 +1,42 @@
 """A crash behind any turn of any shape of run changes nothing that anybody can see.
 
-For each scenario, one life without a crash is recorded. Then, for each of its turns, a fresh node starts from a store that
-holds what was durable by then, and must end where the first life did, by the same turns at the same times; tasks that had
-finished are not run again, and those that had not keep their idempotency keys.
+For each scenario, one life without a crash is recorded. Then, for each of its turns, a fresh node starts from a store
+that holds what was durable by then, and must end where the first life did, by the same turns at the same times; tasks
+that had finished are not run again, and those that had not keep their idempotency keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec import Raw
 from msgspec.json import encode
 
 from tests.actors.shapes import SCENARIOS, Scenario, app
 from tests.actors.world import T0, Outside, RecordedStore, World, cut_after, living
+from understudy_runtime.actors import writing
 from understudy_runtime.actors.journal import decode
 from understudy_runtime.core.calls import Caller, idempotency_key
-from understudy_runtime.core.keys import RUN, kind_of
-from understudy_runtime.core.messages import Description
+from understudy_runtime.core.keys import ACTOR_PREFIX, RUN, kind_of
+from understudy_runtime.core.messages import Description, ReplayFrom
 from understudy_runtime.core.ports import JournalRow, TurnWrite
 from understudy_runtime.core.records import (
     AnyRecord,
     Command,
+    ContinuedAsNew,
     Delivered,
     ExecutionStarted,
     Input,
+    Replied,
+    StateSet,
     TaskGaveUp,
     TaskSucceeded,
+    Turn,
 )
+from understudy_runtime.core.replay import Activation, activations, difference
+from understudy_runtime.execution.programs import AppPrograms
 
 pytestmark = pytest.mark.anyio
 
@@ -49,12 +57,54 @@ class Life(NamedTuple):
 
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_a_crash_behind_any_turn_changes_nothing(name: str) -> None:
+    await crash_everywhere(SCENARIOS[name], seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_in_other_worlds_it_changes_nothing_either(name: str, seed: int) -> None:
+    await crash_everywhere(SCENARIOS[name], seed)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_starting_from_snapshots_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "SNAPSHOT_TURNS", 1)
+    await crash_everywhere(SCENARIOS[name], seed=0)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_leaving_memory_at_every_occasion_changes_nothing(name: str) -> None:
     whole = await live(SCENARIOS[name], RecordedStore(), Outside(), T0)
+    parked = await live(SCENARIOS[name], RecordedStore(), Outside(), T0, resident_bytes=1)
+    assert (parked.ends, parked.story) == (whole.ends, whole.story)
+    assert parked.outside.effects == whole.outside.effects
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_its_whole_history_replays_without_a_difference(name: str) -> None:
+    whole = await live(SCENARIOS[name], RecordedStore(), Outside(), T0)
+    programs = AppPrograms([app], None)
+    replayed = 0
+    for key, turns in histories(whole.store.written).items():
+        for start, value in beginnings(key, turns):
+            program = programs.create(key, definition_of(key, turns), value)
+            for activation in until_it_ends(key, activations(turns, start)):
+                now = program.activate(activation.at, activation.inputs, activation.commands)
+                assert now.held is None
+                assert difference(activation.commands, now.commands, strict=True) is None, (key, activation.seq)
+                replayed += 1
+            program.evict()
+    assert replayed > 1
+
+
+async def crash_everywhere(scenario: Scenario, seed: int) -> None:
+    whole = await live(scenario, RecordedStore(), Outside(seed), T0)
     written = whole.store.written
     assert len(written) > 1
     for turns in range(len(written)):
         at = written[turns - 1].at if turns else T0
-        again = await live(SCENARIOS[name], await cut_after(written, turns), whole.outside.after_the_crash(), at)
+        again = await live(scenario, await cut_after(written, turns), whole.outside.after_the_crash(), at)
         where = f"a crash behind turn {turns} of {len(written)}"
         assert again.ends == whole.ends, where
         assert again.story == whole.story, where
@@ -62,8 +112,10 @@ async def test_a_crash_behind_any_turn_changes_nothing(name: str) -> None:
         assert not again.outside.keys & finished(written[:turns]), where
 
 
-async def live(scenario: Scenario, store: RecordedStore, outside: Outside, now: float) -> Life:
-    async with living([app], store, outside=outside, now=now) as world:
+async def live(
+    scenario: Scenario, store: RecordedStore, outside: Outside, now: float, resident_bytes: int = 2**30
+) -> Life:
+    async with living([app], store, outside=outside, now=now, resident_bytes=resident_bytes) as world:
         await world.settle()
         for told in scenario.told:
             world.clock.call_at(told.at, lambda told=told: world.deliver(told.key, told.message))
@@ -103,6 +155,45 @@ def finished(written: Sequence[TurnWrite]) -> set[str]:
                 case _:
                     pass
     return keys
+
+
+def histories(written: Sequence[TurnWrite]) -> dict[str, list[Turn]]:
+    found: dict[str, list[Turn]] = {}
+    for turn, records in decoded(written):
+        found.setdefault(turn.key, []).append(Turn(turn.seq, turn.at, records))
+    return found
+
+
+def definition_of(key: str, turns: list[Turn]) -> str:
+    first = turns[0].records[0]
+    return first.workflow if isinstance(first, ExecutionStarted) else kind_of(key).removeprefix(ACTOR_PREFIX)
+
+
+def until_it_ends(key: str, found: Iterator[Activation]) -> Iterator[Activation]:
+    """The activations of one execution or handler."""
+    last = ContinuedAsNew if kind_of(key) == RUN else Replied
+    for activation in found:
+        yield activation
+        if any(type(record) is last for record in activation.commands):
+            return
+
+
+def beginnings(key: str, turns: list[Turn]) -> list[tuple[ReplayFrom, Raw | None]]:
+    """Where a program began anew, and the state it began with: each execution of a run, each handler of an actor."""
+    found: list[tuple[ReplayFrom, Raw | None]] = []
+    value: Raw | None = None
+    for turn in turns:
+        for record in turn.records:
+            match record:
+                case ExecutionStarted(execution=execution):
+                    found.append((ReplayFrom(turn.seq, execution=execution), None))
+                case Delivered(delivery=delivery) if kind_of(key) != RUN:
+                    found.append((ReplayFrom(turn.seq, delivery=delivery), value))
+                case StateSet(state=state):
+                    value = state
+                case _:
+                    pass
+    return found
 
 
 def decoded(written: Sequence[TurnWrite]) -> list[tuple[TurnWrite, list[AnyRecord]]]:

@@ -1,4 +1,4 @@
-"""The output gate: nothing that a turn decided is let out before the turn is durable, nor before earlier turns' outputs.
+"""The output gate: what a turn decided is let out when the turn is durable, and behind what earlier turns let out.
 
 Durable means that the store has said so: here a store says so when the test lets it.
 """
@@ -195,7 +195,11 @@ async def test_a_failed_commit_acknowledges_nothing_and_stops_the_node() -> None
         store.is_slow = True
         running = world.deliver(run("one"), starting("one_task"))
         await world.breathe()
-        waiting = [world.deliver(run("box"), put(7)), world.deliver(run("box"), LOOK), world.deliver(run("x"), Describe())]
+        waiting = [
+            world.deliver(run("box"), put(7)),
+            world.deliver(run("box"), LOOK),
+            world.deliver(run("x"), Describe()),
+        ]
         await world.breathe()
         store.error = CommitFailed("the disk is full")
         store.answer()

@@ -10,7 +10,7 @@ import pytest
 
 import understudy
 from tests.actors.world import SlowStore
-from understudy import App, Client, RunHandle, StoreError, handler, wait_until
+from understudy import App, BadRequest, Client, RunHandle, StoreError, handler, wait_until
 from understudy_runtime.core.ports import CommitFailed
 from understudy_runtime.node.clocks import SystemClock
 from understudy_runtime.node.embedded import open_node
@@ -71,11 +71,15 @@ async def test_a_node_whose_store_failed_answers_everybody() -> None:
             await client.run(one_task)
         with anyio.fail_after(5):
             answers = await asyncio.gather(*waiting, return_exceptions=True)
-        for _ in range(3):  # while the engine's thread ends, and when it has
-            answers += await every_call(client, run)
-            await asyncio.sleep(0.02)
+        during = await every_call(client, run)  # what is durable may still be read
+        with anyio.fail_after(5):
+            with pytest.raises(StoreError):
+                while True:
+                    await client.list()
+        answers += await every_call(client, run)
     answers += await every_call(client, run)
     assert [answer for answer in answers if not isinstance(answer, StoreError)] == []
+    assert [answer for answer in during if not isinstance(answer, StoreError | BadRequest | list)] == []
 
 
 async def test_a_closed_node_answers_everybody(tmp_path: Path) -> None:

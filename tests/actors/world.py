@@ -104,7 +104,9 @@ class Outside:
     """What attempts come to. An attempt takes 0.1 to 2.1 s, by its key and the world's seed."""
 
     seed: int = 0
-    spans: dict[tuple[str, int], tuple[float, float]] = field(default_factory=dict[tuple[str, int], tuple[float, float]])
+    spans: dict[tuple[str, int], tuple[float, float]] = field(
+        default_factory=dict[tuple[str, int], tuple[float, float]]
+    )
     effects: list[Effect] = field(default_factory=list[Effect])
 
     def span(self, dispatch: Dispatch, now: float) -> tuple[float, float]:
@@ -228,6 +230,7 @@ class World:
         self.failures = failures
         self.engine = engine
         self.clock = clock
+        self.began = clock.now()
         self.outside = outside
 
     async def breathe(self) -> None:

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from tests.core.tracing import Bench
-from understudy_runtime.actors import turns
 from understudy_runtime.core import actor, deliveries
-from understudy_runtime.core.messages import Description
 from understudy_runtime.core.records import AnyRecord, ExecutionStarted, TaskReused
 from understudy_runtime.core.run import commands
 from understudy_runtime.core.run.decide import MAX_TURNS, TURNS_WARNING
@@ -76,7 +74,9 @@ def test_whoever_sends_the_message_that_is_too_much_is_told(message: str) -> Non
 def test_an_actor_whose_ask_is_too_much_gets_an_answer() -> None:
     bench = run()
     bench.cell.state.turns = MAX_TURNS
-    assert has(bench.turn(["ask slowly sender=default/run/other:1:7"]), "send default/run/other Answer execution=1 call=7 f")
+    assert has(
+        bench.turn(["ask slowly sender=default/run/other:1:7"]), "send default/run/other Answer execution=1 call=7 f"
+    )
 
 
 def test_a_run_that_was_too_long_can_be_retried() -> None:
@@ -177,22 +177,5 @@ def test_so_many_commands_are_remembered() -> None:
     assert next(iter(remembered)) == "1"
 
 
-# ---
-
-
 def records(bench: Bench, kind: type[AnyRecord]) -> list[Any]:
     return [record for turn in bench.journal for record in turn.records if type(record) is kind]
-
-
-def test_describing_a_long_run_says_how_long() -> None:
-    bench = run()
-    bench.cell.state.turns = 123
-    described = turns.take(bench.cell, bench_describe(), 10.0, bench).reply
-    assert isinstance(described, Description)
-    assert described.turns == 123
-
-
-def bench_describe() -> Any:
-    from understudy_runtime.core.messages import Describe
-
-    return Describe()

@@ -1,8 +1,8 @@
 """Traces: what a machine decides, as text that is read like a story and reviewed like code.
 
-A trace file is a series of blocks. Above `----` stands what comes in: the machine (`run ID`, `actor NAME ID`) or a message,
-after `@` and the time if it has passed, and behind `>` what user code asks for in answer, a lone `>` dividing
-activations of one turn. Below it stands what the turn came to, up to an empty line:
+A trace file is a series of blocks. Above `----` stands what comes in: the machine (`run ID`, `actor NAME ID`) or a
+message, after `@` and the time if it has passed, and behind `>` what user code asks for in answer, a lone `>`
+dividing activations of one turn. Below it stands what the turn came to, up to an empty line:
 
     + a record        < an activation, with its inputs     send, execute, abandon, timer, reply, settled, closed
     = the state: its status, when it next has something to do by itself, and whether a node must load it
@@ -98,7 +98,9 @@ def traced(text: str) -> tuple[str, list[Bench]]:
             out: list[str] = []
         else:
             out = benches[-1].turn(block.given)
-        written.append("\n".join([*block.comment, *block.given, "----", *out] if out else [*block.comment, *block.given]))
+        written.append(
+            "\n".join([*block.comment, *block.given, "----", *out] if out else [*block.comment, *block.given])
+        )
     return "\n\n".join(written) + "\n", benches
 
 
@@ -240,7 +242,7 @@ def message(words: list[str], cell: Cell) -> AnyMessage:
             raise ValueError(f"no such message: {words}")
 
 
-def command(words: list[str]) -> AnyRecord:  # noqa: PLR0911 - one line for each command
+def command(words: list[str]) -> AnyRecord:
     verb, *plain = [word for word in words if "=" not in word]
     named = dict(word.split("=", 1) for word in words if "=" in word)
     match verb:
@@ -334,7 +336,9 @@ def _number(text: str) -> float | None:
 
 def _released(decision: Decision) -> list[str]:
     out = [f"send {send.to} {shown(send.message)}" for send in decision.send]
-    out += [f"execute {_short(each.token)} {each.task} {each.idempotency_key}{_progress(each)}" for each in decision.execute]
+    out += [
+        f"execute {_short(each.token)} {each.task} {each.idempotency_key}{_progress(each)}" for each in decision.execute
+    ]
     out += [f"abandon {_short(token)}" for token in decision.abandon]
     out += [] if decision.timer is None else [f"timer {_text(decision.timer)}"]
     out += [] if decision.reply is None else [f"reply {shown(decision.reply)}"]

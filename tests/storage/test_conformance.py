@@ -298,6 +298,16 @@ async def test_rows_created_together_have_one_order(store: Store) -> None:
     assert [each.key for each in await store.rows(namespace="shop")] == [C, B, A]
 
 
+async def test_a_list_of_rows_goes_on_after_the_last_one_seen(store: Store) -> None:
+    await commit(store, *rows_only(row(A, created_at=1.0), row(B, created_at=2.0), row(C, created_at=2.0)))
+    seen: list[str] = []
+    before = None
+    while page := await store.rows(namespace="shop", limit=1, before=before):
+        seen.append(page[0].key)
+        before = (page[0].created_at, page[0].key)
+    assert seen == [C, B, A]
+
+
 @pytest.mark.parametrize("name", ["it's", 'a "quoted" id', "zażółć", "日本語", "a/b/c", "%_*", "\\", "🙂", "x" * 512])
 async def test_ids_are_taken_as_they_are(store: Store, name: str) -> None:
     key = run(name)

@@ -32,7 +32,7 @@ class RunServiceStub:
     changes nothing and is answered as the first one was. A client that repeats a request because it does not know what
     became of it must use one. Keys are compared within one run; any text that is unique will do.
 
-    What changes something is durable when it is answered. Without a `namespace`, "default" is meant.
+    What changes something is durable when it is answered.
     """
 
     def __init__(self, channel):
@@ -105,7 +105,7 @@ class RunServiceServicer:
     changes nothing and is answered as the first one was. A client that repeats a request because it does not know what
     became of it must use one. Keys are compared within one run; any text that is unique will do.
 
-    What changes something is durable when it is answered. Without a `namespace`, "default" is meant.
+    What changes something is durable when it is answered.
     """
 
     def StartRun(self, request, context):
@@ -260,7 +260,7 @@ class RunService:
     changes nothing and is answered as the first one was. A client that repeats a request because it does not know what
     became of it must use one. Keys are compared within one run; any text that is unique will do.
 
-    What changes something is durable when it is answered. Without a `namespace`, "default" is meant.
+    What changes something is durable when it is answered.
     """
 
     @staticmethod

@@ -22,9 +22,10 @@ from understudy_runtime.actors import turns, writing
 from understudy_runtime.actors.cell import Cell, Envelope, Phase, Query, ReplyTo
 from understudy_runtime.actors.committer import Committer, Entry
 from understudy_runtime.actors.duties import Duties
-from understudy_runtime.actors.loading import Loading
+from understudy_runtime.actors.loading import MAX_TURNS, Loading
 from understudy_runtime.actors.residency import CELL_BYTES, Residency
 from understudy_runtime.actors.watchers import Watcher, Watchers
+from understudy_runtime.core.figures import Histogram
 from understudy_runtime.core.keys import kind_of
 from understudy_runtime.core.messages import (
     AnyMessage,
@@ -89,6 +90,8 @@ class Engine:
         self._failure: StoreError | None = None
         self.attempts_out = 0
         self.turns = 0
+        self.on_closed: Callable[[str], None] | None = None
+        """Told the key of every run that has ended, once that is durable."""
 
     # --- what goes in
 
@@ -139,9 +142,13 @@ class Engine:
         )
         return self._watchers.watch(key, watcher, is_running=is_running)
 
-    async def history(self, key: str, after_seq: int = 0) -> list[Turn]:
-        """The turns of an actor after `after_seq`, as far as they are committed."""
-        return await self._loading.history(key, after_seq)
+    def follow(self, key: str, changed: Callable[[], None]) -> Callable[[], object]:
+        """Call `changed` whenever a turn of the actor that recorded something is released; the result ends that."""
+        return self._watchers.follow(key, changed)
+
+    async def history(self, key: str, after_seq: int = 0, limit: int = MAX_TURNS) -> list[Turn]:
+        """The turns of an actor after `after_seq`, at most `limit`, as far as they are committed."""
+        return await self._loading.history(key, after_seq, limit)
 
     @property
     def idle(self) -> bool:
@@ -151,6 +158,11 @@ class Engine:
     @property
     def resident(self) -> int:
         return len(self._cells)
+
+    @property
+    def batches(self) -> Histogram:
+        """Of each commit, its turns."""
+        return self._committer.batches
 
     async def close(self) -> None:
         """Take no more, finish the commits under way, and drop everything from memory."""
@@ -357,6 +369,8 @@ class Engine:
             if entry.write is not None:
                 self._pass_mail(cell, entry.write, decision)
             self._answer(cell, entry)
+            if decision.closed and self.on_closed is not None:
+                self.on_closed(cell.key)
             if decision.closed or cell.seq == 0:
                 self._rest(cell)
             if cell.phase is Phase.REVIVING and not cell.uncommitted:

@@ -41,7 +41,8 @@ def encode(records: list[AnyRecord]) -> tuple[bytes, Sequence[Blob]]:
     if len(body) <= INLINE_BYTES:
         return body, ()
     blobs: dict[str, Blob] = {}
-    light = [_without_blobs(record, blobs) for record in records]
+    # A row may be long for its many records: only a record that is itself large can hold a large value.
+    light = [_without_blobs(record, blobs) if len(_encode(record)) > INLINE_BYTES else record for record in records]
     if not blobs:
         return body, ()
     return _encode(_Packed(list(blobs), Raw(_encode(light)))), tuple(blobs.values())

@@ -25,7 +25,7 @@ MAX_LOADS: Final = 500
 """Actors read from the store at once."""
 REPLAY_SLICE: Final = 1_000
 """Activations replayed before the engine's loop gets a breath."""
-MAX_ROWS: Final = 1_000_000
+MAX_TURNS: Final = 1_000_000
 
 log = structlog.get_logger("understudy.engine")
 
@@ -112,9 +112,9 @@ class Loading:
     async def _decoded(self, cell: Cell, rows: Sequence[Any]) -> list[Turn]:
         return await journal.decode_all(rows, lambda digests: self._store.blobs(cell.key, digests))
 
-    async def history(self, key: str, after_seq: int = 0) -> list[Turn]:
-        """The actor's turns after `after_seq`, as far as they are committed."""
-        rows = await self._store.turns(key, after_seq, MAX_ROWS)
+    async def history(self, key: str, after_seq: int = 0, limit: int = MAX_TURNS) -> list[Turn]:
+        """The actor's turns after `after_seq`, at most `limit`, as far as they are committed."""
+        rows = await self._store.turns(key, after_seq, limit)
         return await journal.decode_all(rows, lambda digests: self._store.blobs(key, digests))
 
     async def _replay(self, cell: Cell) -> None:

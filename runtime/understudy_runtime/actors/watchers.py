@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from understudy.errors import Bug, UnknownName
 from understudy_runtime.actors.cell import Cell, ReplyTo
@@ -11,6 +11,8 @@ from understudy_runtime.core.messages import Decision, Describe, Description, Re
 from understudy_runtime.core.records import Held
 
 Watcher = Callable[[Description | BaseException], None]
+
+_NOBODY: Final[dict[int, Callable[[], None]]] = {}
 
 
 class Deliver(Protocol):
@@ -21,6 +23,7 @@ class Watchers:
     def __init__(self, engine: Deliver) -> None:
         self._engine = engine
         self._watching: dict[str, dict[int, Watcher]] = {}
+        self._following: dict[str, dict[int, Callable[[], None]]] = {}
         self._count = 0
 
     def watch(self, key: str, watcher: Watcher, *, is_running: bool) -> Callable[[], object]:
@@ -35,8 +38,17 @@ class Watchers:
             self._engine.deliver(key, Describe(), lambda reply: self._described(key, number, reply))
         return lambda: self._forget(key, number)
 
+    def follow(self, key: str, changed: Callable[[], None]) -> Callable[[], object]:
+        """Call `changed` whenever a turn of the actor that recorded something is released; the result ends that."""
+        self._count += 1
+        number = self._count
+        self._following.setdefault(key, {})[number] = changed
+        return lambda: self._unfollow(key, number)
+
     def look(self, cell: Cell, decision: Decision) -> None:
-        """The decision is released: does it end what anybody waits for?"""
+        """The decision is released: whom does it concern, and does it end what anybody waits for?"""
+        for changed in self._following.get(cell.key, _NOBODY).values():
+            changed()
         if (
             cell.key in self._watching
             and (decision.closed or any(type(record) is Held for record in decision.append))
@@ -45,6 +57,12 @@ class Watchers:
         ):
             for watcher in self._watching.pop(cell.key).values():
                 watcher(reply)
+
+    def _unfollow(self, key: str, number: int) -> None:
+        followers = self._following.get(key, {})
+        followers.pop(number, None)
+        if not followers:
+            self._following.pop(key, None)
 
     def turn_away(self, error: BaseException) -> None:
         watching, self._watching = self._watching, {}

@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from understudy_runtime.cli.dev import dev
+from understudy_runtime.cli.node import node, tokens
+from understudy_runtime.cli.worker import worker
+
 if TYPE_CHECKING:
     from understudy_runtime.cli.operate import Operation
 
@@ -21,6 +25,10 @@ app = typer.Typer(
 )
 runs = typer.Typer(help="Look at the runs of a store, and help those that ended badly.", no_args_is_help=True)
 app.add_typer(runs, name="runs")
+app.command("node")(node)
+app.command("dev")(dev)
+app.command("worker")(worker)
+app.add_typer(tokens, name="tokens")
 
 Target = Annotated[
     str, typer.Argument(metavar="TARGET", help="The workflow: path/to/file.py:name or package.module:name.")

@@ -75,7 +75,10 @@ class Assignment(NamedTuple, Generic[K]):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A line as people see it. `workers` is how many could take such a task if they had room: 0 is worth a look."""
+    """A line as people see it. `since` is when its most urgent task came.
+
+    `workers` is how many could take such a task if they had room: 0 is worth a look.
+    """
 
     need: Need
     count: int
@@ -99,6 +102,7 @@ class _Seat:
     @property
     def free(self) -> int:
         return min(self.offer.slots - self.used, self.credit) if self.open else 0
+
 
 class _Task(Generic[K]):
     """A task in a line, as long as `Matching` knows it by its key."""
@@ -170,9 +174,10 @@ class Matching(Generic[K]):
         return len(self._ready)
 
     def waiting(self) -> Iterator[Waiting]:
-        for line in self._lines.values():
-            since = min(task.since for _, _, task in line.heap if self._is_ready(task))
-            yield Waiting(line.need, line.count, since, len(line.seats))
+        """May be read from any thread."""
+        for line in list(self._lines.values()):
+            head = line.heap[:1]
+            yield Waiting(line.need, line.count, head[0][2].since if head else 0.0, len(line.seats))
 
     # --- workers
 
@@ -188,6 +193,11 @@ class Matching(Generic[K]):
     def grant(self, worker: str, credit: int) -> None:
         seat = self._seats[worker]
         seat.credit = min(seat.credit + credit, UNLIMITED)
+
+    def change(self, worker: str, offer: Offer) -> None:
+        """It keeps what it has, and its credit."""
+        self._seats[worker].offer = offer
+        self._reseat()
 
     def leave(self, worker: str) -> None:
         if self._seats.pop(worker, None) is not None:

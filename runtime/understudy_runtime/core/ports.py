@@ -144,9 +144,19 @@ class Store(Protocol):
         ...
 
     async def rows(
-        self, *, namespace: str, kind: str = "", status: str = "", definition: str = "", limit: int = 100
+        self,
+        *,
+        namespace: str,
+        kind: str = "",
+        status: str = "",
+        definition: str = "",
+        limit: int = 100,
+        before: tuple[float, str] | None = None,
     ) -> list[ActorRow]:
-        """Rows of the actor table, newest first; empty filters match all."""
+        """Rows of the actor table, newest first; empty filters match all.
+
+        `before`: only those that come after the row of this (created_at, key), which need not be there any longer.
+        """
         ...
 
 

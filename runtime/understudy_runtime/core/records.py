@@ -33,7 +33,7 @@ else:
 
 HeldWhy = Literal["diverged", "stalled", "poisoned", "uncertain"]
 FailureKind = Literal["error", "timeout", "cancelled", "lost", "returned"]
-"""`lost`: whoever ran it is gone. `returned`: whoever was to run it has handed it back, which is never held against it."""
+"""`lost`: whoever ran it is gone. `returned`: whoever held it has given it back, which never costs an attempt."""
 
 
 class Record(msgspec.Struct, frozen=True, tag=True, tag_field="t", omit_defaults=True):

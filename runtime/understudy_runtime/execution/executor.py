@@ -106,6 +106,13 @@ class LocalExecutor:
             if attempt is not None and attempt.cause is None:
                 _end_early(attempt, _CANCELLED)
 
+    def offers(self) -> dict[TaskKind, tuple[frozenset[str], int]]:
+        """By kind, the tasks there are and how many run at once."""
+        limits = self._limits
+        slots: dict[TaskKind, int] = {"async": limits.coroutines, "thread": limits.threads, "process": limits.processes}
+        names = {kind: frozenset(n for n, task in self._tasks.items() if task.kind == kind) for kind in slots}
+        return {kind: (names[kind], slots[kind]) for kind in slots if names[kind]}
+
     def blocked(self, threshold_s: float = 0.1) -> Blocked | None:
         """What keeps the work loop from answering for longer than that; to be called regularly."""
         return self._work.blocked(threshold_s)
@@ -183,7 +190,9 @@ class LocalExecutor:
                 return
             self._flush(attempt, reports)
         ended_at = attempt.ended_at if attempt.finished else self._clock.now()
-        self.figures[dispatch.task].note(failure, max(0.0, ended_at - attempt.started_at) if attempt.started_at else 0.0)
+        self.figures[dispatch.task].note(
+            failure, max(0.0, ended_at - attempt.started_at) if attempt.started_at else 0.0
+        )
         reports.append(
             AttemptEnded(dispatch.token, attempt.result, failure, "", self._node, attempt.started_at, ended_at)
         )

@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from understudy_runtime.core.messages import Token
 from understudy_runtime.execution.attempt import Attempt, watch
 from understudy_runtime.execution.failures import decode_call, encode_result
 from understudy_runtime.execution.handover import Handover
@@ -36,6 +37,7 @@ class Blocked(msgspec.Struct, frozen=True):
     lag_s: float
     task: str
     where: str
+    token: Token | None = None
 
 
 class WorkLoop:
@@ -78,7 +80,10 @@ class WorkLoop:
             if not lag_s:
                 self._inbox.wake()
             return None
-        return Blocked(lag_s, self._current_task(), self._current_line())
+        attempt = self._current_attempt()
+        if attempt is None:
+            return Blocked(lag_s, "", self._current_line())
+        return Blocked(lag_s, attempt.definition.name, self._current_line(), attempt.dispatch.token)
 
     async def close(self, grace_s: float) -> None:
         """End the loop. A thread that user code blocks for longer is left behind (it is a daemon)."""
@@ -92,12 +97,9 @@ class WorkLoop:
     def _hand_over(self, attempts: list[Attempt]) -> None:
         self._inbox.extend(attempts)
 
-    def _current_task(self) -> str:
+    def _current_attempt(self) -> Attempt | None:
         current = asyncio.current_task(self._loop)
-        for attempt in list(self._running):
-            if attempt.task is current:
-                return attempt.definition.name
-        return ""
+        return next((attempt for attempt in list(self._running) if attempt.task is current), None)
 
     def _current_line(self) -> str:
         frame: FrameType | None = sys._current_frames().get(self._thread.ident or 0)

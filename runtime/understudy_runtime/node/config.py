@@ -18,7 +18,6 @@ from understudy.errors import BadRequest
 from understudy_runtime.node.addresses import Address, parse_address
 
 ENV_PREFIX: Final = "UNDERSTUDY_"
-LOOPBACK: Final = frozenset({"localhost", "::1"})
 
 
 class BadConfig(BadRequest):
@@ -50,6 +49,8 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`def` tasks that run at once, each in a thread (some 100 kB)."""
     processes: int = 0
     """`isolate="process"` tasks that run at once, each in a process (20 MB and up). 0: as many as there are cores."""
+    run_tasks: bool = True
+    """Whether this node is a worker, too. If not, all tasks are left to `understudy worker`s."""
     log_format: Literal["auto", "pretty", "json"] = "auto"
     """auto: pretty where standard error is a terminal, else JSON, one object a line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -149,7 +150,7 @@ def _check(config: NodeConfig, names: Mapping[str, str]) -> None:
     require("namespace", 0 < len(config.namespace) <= 64 and "/" not in config.namespace, "1 to 64 characters, no '/'")
     require("name", "/" not in config.name and len(config.name) <= 200, "up to 200 characters, no '/'")
     require("grace_s", 0 <= config.grace_s <= 86_400, "from 0 to 86400 seconds")
-    require("memory_mb", 1 <= config.memory_mb, "1 MiB is the least")
+    require("memory_mb", config.memory_mb >= 1, "1 MiB is the least")
     require("coroutines", 1 <= config.coroutines <= 100_000, "from 1 to 100000")
     require("threads", 1 <= config.threads <= 10_000, "from 1 to 10000")
     require("processes", 0 <= config.processes <= 1_000, "from 0 to 1000")
@@ -160,6 +161,6 @@ def _check(config: NodeConfig, names: Mapping[str, str]) -> None:
         require(field, not value or Path(value).is_file(), "there is no such file")
     require(
         "listen",
-        config.insecure or config.address.loopback or bool(config.tls_cert and (config.tokens or config.tls_client_ca)),
+        config.insecure or config.address.loopback or bool(config.tls_cert and config.tokens),
         "others could connect, so it needs --tls-cert, --tls-key and --tokens (or --insecure, where nobody else can)",
     )

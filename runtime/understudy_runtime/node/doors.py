@@ -68,17 +68,31 @@ class LocalDoor:
         self._build = build
 
     async def start(
-        self, workflow: str, input: bytes, digest: str, *, run_id: str | None, if_exists: IfExists
+        self,
+        workflow: str,
+        input: bytes,
+        digest: str,
+        *,
+        run_id: str | None,
+        if_exists: IfExists,
+        idempotency_key: str = "",
     ) -> StartedRun:
-        chosen, key, start = self._start(workflow, input, digest, run_id, if_exists)
+        chosen, key, start = self._start(workflow, input, digest, run_id, if_exists, idempotency_key)
         fresh = run_id is None
         reply: Started = await self._bridge.ask(lambda engine, reply: engine.deliver(key, start, reply, fresh=fresh))
         return StartedRun(chosen, reply.execution, reply.existed)
 
     async def run(
-        self, workflow: str, input: bytes, digest: str, *, run_id: str | None, if_exists: IfExists
+        self,
+        workflow: str,
+        input: bytes,
+        digest: str,
+        *,
+        run_id: str | None,
+        if_exists: IfExists,
+        idempotency_key: str = "",
     ) -> Outcome:
-        chosen, key, start = self._start(workflow, input, digest, run_id, if_exists)
+        chosen, key, start = self._start(workflow, input, digest, run_id, if_exists, idempotency_key)
         fresh = run_id is None
 
         def begin(engine: Engine, watch: Watch, respond: Respond) -> None:
@@ -96,19 +110,25 @@ class LocalDoor:
         key = self._run(run_id)
         return _outcome(run_id, await self._watched(lambda engine, watch, respond: watch(key)))
 
-    async def tell(self, address: str, handler: str, args: bytes) -> None:
-        await self._deliver(address, Deliver(handler, Raw(args)))
+    async def tell(self, address: str, handler: str, args: bytes, *, idempotency_key: str = "") -> None:
+        await self._deliver(address, Deliver(handler, Raw(args), idempotency_key=idempotency_key))
 
-    async def ask(self, address: str, handler: str, args: bytes, *, readonly: bool) -> AskReply:
-        message = Query(handler, Raw(args)) if readonly else Deliver(handler, Raw(args), ask=True)
-        settled: Settled = await self._deliver(address, message)
+    async def ask(
+        self, address: str, handler: str, args: bytes, *, readonly: bool, idempotency_key: str = ""
+    ) -> AskReply:
+        settled: Settled = await self._deliver(
+            address,
+            Query(handler, Raw(args))
+            if readonly
+            else Deliver(handler, Raw(args), ask=True, idempotency_key=idempotency_key),
+        )
         return AskReply(settled.result, settled.failure)
 
-    async def cancel(self, run_id: str, reason: str) -> None:
-        await self._deliver(f"{RUN}/{run_id}", Cancel(reason))
+    async def cancel(self, run_id: str, reason: str, *, idempotency_key: str = "") -> None:
+        await self._deliver(f"{RUN}/{run_id}", Cancel(reason, idempotency_key))
 
-    async def terminate(self, run_id: str, reason: str) -> None:
-        await self._deliver(f"{RUN}/{run_id}", Terminate(reason))
+    async def terminate(self, run_id: str, reason: str, *, idempotency_key: str = "") -> None:
+        await self._deliver(f"{RUN}/{run_id}", Terminate(reason, idempotency_key))
 
     async def release(self, run_id: str) -> None:
         """Let a held run go on, if its journal fits the code by now."""
@@ -123,6 +143,7 @@ class LocalDoor:
         redo: Sequence[str],
         keep: Sequence[str],
         dry_run: bool,
+        idempotency_key: str = "",
     ) -> RetryPlan:
         key, given = self._run(run_id), None if input is None else Raw(input)
         return await self._bridge.run(
@@ -136,6 +157,7 @@ class LocalDoor:
                 keep=keep,
                 dry_run=dry_run,
                 now=self._clock.now(),
+                idempotency_key=idempotency_key,
             )
         )
 
@@ -144,15 +166,23 @@ class LocalDoor:
 
     async def history(self, run_id: str, after: int, limit: int) -> list[HistoryTurn]:
         key = self._run(run_id)
-        turns = await self._bridge.run(lambda engine: engine.history(key, after))
+        turns = await self._bridge.run(lambda engine: engine.history(key, after, limit))
         if not turns and not after:
             raise UnknownName(f"there is no run {run_id}")
-        return [_history(turn) for turn in turns[:limit]]
+        return [_history(turn) for turn in turns]
 
-    async def list_runs(self, *, status: str, workflow: str, limit: int) -> list[RunSummary]:
+    async def list_runs(
+        self, *, status: str, workflow: str, limit: int, before: tuple[float, str] | None = None
+    ) -> list[RunSummary]:
+        cursor = None if before is None else (before[0], self._run(before[1]))
         rows = await self._bridge.run(
             lambda _: self._store.rows(
-                namespace=self._namespace, kind=RUN, status=status, definition=workflow, limit=min(limit, MAX_LISTED)
+                namespace=self._namespace,
+                kind=RUN,
+                status=status,
+                definition=workflow,
+                limit=min(limit, MAX_LISTED),
+                before=cursor,
             )
         )
         return [
@@ -168,10 +198,17 @@ class LocalDoor:
             for row in rows
         ]
 
+    def follow(self, run_id: str, changed: Callable[[], None]) -> Callable[[], object]:
+        """Have `changed` called, on the engine's loop, whenever turns of the run are released; the result ends that."""
+        key = self._run(run_id)
+        forgets: list[Callable[[], object]] = []
+        self._bridge.post(lambda engine: forgets.append(engine.follow(key, changed)))
+        return lambda: self._bridge.post(lambda _: [forget() for forget in forgets])
+
     # ---
 
     def _start(
-        self, workflow: str, input: bytes, digest: str, run_id: str | None, if_exists: IfExists
+        self, workflow: str, input: bytes, digest: str, run_id: str | None, if_exists: IfExists, idempotency_key: str
     ) -> tuple[str, str, Start]:
         """The run's id, its key, and the message that starts it."""
         definition = self._workflows.get(workflow)
@@ -179,7 +216,15 @@ class LocalDoor:
             known = ", ".join(sorted(self._workflows)) or "none"
             raise UnknownName(f"this node has no workflow named {workflow}; it has: {known}")
         chosen = self._clock.new_id() if run_id is None else _checked_id(run_id)
-        start = Start(workflow, Raw(input), digest, self._build, if_exists, definition.deadline_s)
+        start = Start(
+            workflow,
+            Raw(input),
+            digest,
+            self._build,
+            if_exists,
+            definition.deadline_s,
+            idempotency_key=idempotency_key,
+        )
         return chosen, run_key(self._namespace, chosen), start
 
     async def _watched(self, begin: Callable[[Engine, Watch, Respond], object]) -> Description:

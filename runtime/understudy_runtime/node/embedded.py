@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Final, NamedTuple
 
 from understudy.app import App
@@ -26,25 +26,38 @@ SWITCH_INTERVAL_S: Final = 0.0005
 """How long a CPU-bound thread may keep the interpreter from the engine; Python's own default is ten times that."""
 
 MakeClock = Callable[[], Clock]
+Alongside = Callable[[Node], AbstractAsyncContextManager[object]]
+"""What else lives on the engine's loop, from after the node's beginning until before its end."""
+
+
+def _nothing_else(node: Node) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
 
 
 class Opened(NamedTuple):
+    """`ended` is done when the node's thread is, of its own accord or not."""
+
     node: Node
     bridge: Bridge
     door: LocalDoor
+    ended: asyncio.Future[None]
 
 
 class NodeThread:
     """Runs a node on a thread of its own. Used from the caller's loop."""
 
-    def __init__(self, apps: Sequence[App], store: Store, settings: Settings, make_clock: MakeClock) -> None:
+    def __init__(
+        self, apps: Sequence[App], store: Store, settings: Settings, make_clock: MakeClock, alongside: Alongside
+    ) -> None:
         self._apps = apps
         self._store = store
         self._settings = settings
         self._make_clock = make_clock
+        self._alongside = alongside
         self._callers_loop = asyncio.get_running_loop()
         self._started: Future[tuple[Node, Bridge, LocalDoor]] = Future()
         self._stopped: Future[None] = Future()
+        self.ended = asyncio.wrap_future(self._stopped)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: BaseException | None = None
         self._stop = asyncio.Event()
@@ -56,7 +69,7 @@ class NodeThread:
     async def stop(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)
-        await asyncio.shield(asyncio.wrap_future(self._stopped))
+        await asyncio.shield(self.ended)
 
     def _run(self) -> None:
         try:
@@ -83,9 +96,10 @@ class NodeThread:
         self._stop.set()
 
     async def _main(self) -> None:
-        async with running(
-            self._apps, self._store, self._make_clock(), self._settings, self._fail
-        ) as node:
+        async with (
+            running(self._apps, self._store, self._make_clock(), self._settings, self._fail) as node,
+            self._alongside(node),
+        ):
             self._started.set_result((node, *node.door(self._callers_loop)))
             await self._stop.wait()
 
@@ -100,15 +114,19 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 @asynccontextmanager
 async def open_node(
-    apps: Sequence[App], store: Store, settings: Settings, make_clock: MakeClock
+    apps: Sequence[App],
+    store: Store,
+    settings: Settings,
+    make_clock: MakeClock,
+    alongside: Alongside = _nothing_else,
 ) -> AsyncGenerator[Opened, None]:
     """A node in a thread of its own, and a door to it for the caller's loop."""
-    thread = NodeThread(apps, store, settings, make_clock)
+    thread = NodeThread(apps, store, settings, make_clock, alongside)
     interval = sys.getswitchinterval()
     node, bridge, door = await thread.start()
     sys.setswitchinterval(min(interval, SWITCH_INTERVAL_S))
     try:
-        yield Opened(node, bridge, door)
+        yield Opened(node, bridge, door, thread.ended)
     finally:
         sys.setswitchinterval(interval)
         await thread.stop()

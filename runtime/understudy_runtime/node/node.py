@@ -21,6 +21,7 @@ from understudy_runtime.core.messages import Machine
 from understudy_runtime.core.ports import Clock, Store
 from understudy_runtime.core.run import RunMachine
 from understudy_runtime.execution.executor import Limits, LocalExecutor
+from understudy_runtime.execution.pool import WorkerPool
 from understudy_runtime.execution.program import Watchdog
 from understudy_runtime.execution.programs import AppPrograms
 from understudy_runtime.node.bridge import Bridge
@@ -35,7 +36,9 @@ class Settings(msgspec.Struct, frozen=True):
     """`resident_bytes`: reckoned bytes of actors kept in memory. `grace_s`: seconds attempts get to end in.
 
     `window_s`: timers of parked actors further ahead than this are read from the store when they come nearer.
-    `name` is the node's, unique among those that live; `limits` is how many attempts it runs at once.
+    `name` is the node's, unique among those that live; `limits` is how many attempts it runs at once. Only a node that
+    takes in other `workers` lets tasks wait that it does not know itself, and may leave all of them to these
+    (`run_tasks`).
     """
 
     namespace: str = "default"
@@ -44,22 +47,35 @@ class Settings(msgspec.Struct, frozen=True):
     window_s: float = WINDOW_S
     name: str = ""
     limits: Limits = Limits()
+    workers: bool = False
+    run_tasks: bool = True
 
 
 class Node:
-    """A node that runs. `engine` and `executor` are for the node's own loop; `door` makes doors for callers' loops."""
+    """A node that runs. `engine` and `executor` are for the node's own loop; `door` makes doors for callers' loops.
+
+    `door_over` makes one for a namespace, over a bridge that is there. `pool` takes in other workers, if any may come.
+    """
 
     def __init__(
         self,
         name: str,
         engine: Engine,
         executor: LocalExecutor,
+        pool: WorkerPool | None,
         door: Callable[[asyncio.AbstractEventLoop], tuple[Bridge, LocalDoor]],
+        door_over: Callable[[Bridge, str], LocalDoor],
     ) -> None:
         self.name = name
         self.engine = engine
         self.executor = executor
+        self.pool = pool
         self.door = door
+        self.door_over = door_over
+
+    async def drain(self, grace_s: float) -> None:
+        """Start no more attempts, and let those that run end by themselves for at most `grace_s`."""
+        await (self.pool or self.executor).drain(grace_s)
 
 
 @asynccontextmanager
@@ -75,13 +91,15 @@ async def running(
     build = next((app.build for app in apps if app.build), "")
     watchdog = Watchdog()
     programs = AppPrograms(apps, watchdog)
-    tasks, workflows = _gather(apps)
+    tasks, workflows = gather(apps)
     machines: dict[str, Machine[Any]] = {RUN: RunMachine()}
     actors = ActorMachine()
     await store.open(name, clock.now())
     try:
         watchdog.start()
-        executor = LocalExecutor(tasks, clock, node=name, limits=settings.limits)
+        local = LocalExecutor(tasks, clock, node=name, limits=settings.limits)
+        pool = WorkerPool(clock, local, node=name, run_tasks=settings.run_tasks) if settings.workers else None
+        executor = pool or local
         engine = Engine(
             clock=clock,
             store=store,
@@ -97,11 +115,14 @@ async def running(
 
         def door(callers_loop: asyncio.AbstractEventLoop) -> tuple[Bridge, LocalDoor]:
             bridge = Bridge(engine, callers_loop)
-            return bridge, LocalDoor(bridge, store, programs, workflows, clock, settings.namespace, build)
+            return bridge, door_over(bridge, settings.namespace)
+
+        def door_over(bridge: Bridge, namespace: str) -> LocalDoor:
+            return LocalDoor(bridge, store, programs, workflows, clock, namespace, build)
 
         try:
             await engine.start()
-            yield Node(name, engine, executor, door)
+            yield Node(name, engine, local, pool, door, door_over)
         finally:
             await executor.close(settings.grace_s)
             await engine.close()
@@ -110,7 +131,7 @@ async def running(
         await store.close()
 
 
-def _gather(apps: Sequence[App]) -> tuple[dict[str, TaskDefinition], dict[str, WorkflowDefinition]]:
+def gather(apps: Sequence[App]) -> tuple[dict[str, TaskDefinition], dict[str, WorkflowDefinition]]:
     tasks: dict[str, TaskDefinition] = {}
     workflows: dict[str, WorkflowDefinition] = {}
     for app in apps:

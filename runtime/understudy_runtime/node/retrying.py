@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
+import msgspec
 from msgspec import Raw
 
 from understudy.door import RetryPlan
@@ -19,7 +20,7 @@ from understudy_runtime.actors.engine import Engine
 from understudy_runtime.core.keys import RUN, id_of
 from understudy_runtime.core.messages import RetryRun, Started, TimerDue
 from understudy_runtime.core.ports import Programs
-from understudy_runtime.core.records import AnyRecord, TaskReused, TaskScheduled, Turn
+from understudy_runtime.core.records import AnyRecord, ContinuedAsNew, ExecutionStarted, TaskReused, TaskScheduled, Turn
 from understudy_runtime.core.reuse import Finished, finished_tasks, offer
 from understudy_runtime.core.run import CLOSED, RunMachine, RunState
 
@@ -35,14 +36,17 @@ async def retry(
     keep: Sequence[str],
     dry_run: bool,
     now: float,
+    idempotency_key: str = "",
 ) -> RetryPlan:
     """Start the next execution of a run, or (`dry_run`) only say what it would do. On the engine's loop."""
     history = await engine.history(key)
+    if (begun := _begun(history, idempotency_key)) is not None:
+        return RetryPlan(id_of(key), begun.execution, tuple(f"{task.task}#{task.occurrence}" for task in begun.reuse))
     message, plan = planned(programs, key, history, input, digest, redo=redo, keep=keep, now=now)
     if dry_run:
         return plan
     reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    engine.deliver(key, message, reply.set_result)
+    engine.deliver(key, msgspec.structs.replace(message, idempotency_key=idempotency_key), reply.set_result)
     match await reply:
         case Started():
             return RetryPlan(plan.run_id, plan.execution, plan.reused, plan.redone)
@@ -50,6 +54,14 @@ async def retry(
             raise error
         case refused:
             raise BadRequest(getattr(refused, "message", str(refused)))
+
+
+def _begun(history: list[Turn], idempotency_key: str) -> ExecutionStarted | None:
+    """The execution that an earlier request with this key has started."""
+    if not idempotency_key:
+        return None
+    started = (record for turn in history for record in turn.records if isinstance(record, ExecutionStarted))
+    return next((record for record in started if record.idempotency_key == idempotency_key), None)
 
 
 def planned(
@@ -86,9 +98,9 @@ def _plan(programs: Programs, key: str, history: list[Turn], message: RetryRun, 
         raise BadRequest(f"run {id_of(key)} is {state.status}; only an ended run can be retried")
     if not programs.has(RUN, state.workflow):
         raise UnknownName(f"this node has no workflow named {state.workflow}")
+    execution = state.execution + 1
     try:
         records = turns.take(cell, message, now, programs).append
-        execution = state.execution
         # What is left to hand over goes on turn by turn; a next execution, continued as new, reuses nothing.
         while state.reuse and cell.machine.next_duty(state) == 0.0:
             cell.seq += 1
@@ -115,6 +127,8 @@ def _names(records: list[AnyRecord]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     names: dict[int, str] = {}
     reused: list[str] = []
     for record in records:
+        if isinstance(record, ContinuedAsNew):
+            break
         if isinstance(record, TaskScheduled):
             counts[record.task] = counts.get(record.task, 0) + 1
             names[record.call] = f"{record.task}#{counts[record.task]}"

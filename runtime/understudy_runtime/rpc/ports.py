@@ -21,7 +21,7 @@ from understudy.door import (
 
 
 class ServedDoor(Protocol):
-    """`understudy.door.Door` for callers that repeat themselves: by idempotency keys, from a cursor, as things change."""
+    """`understudy.door.Door` for callers that may repeat what they asked, read on where they were, and follow."""
 
     async def start(
         self,
@@ -87,7 +87,7 @@ class ServedDoor(Protocol):
 
 
 DoorOf = Callable[[str], ServedDoor]
-"""The door of a namespace."""
+"""The door of a namespace; empty: the node's own."""
 
 DefinitionKind = Literal["workflow", "actor", "task"]
 

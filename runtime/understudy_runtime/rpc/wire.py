@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from itertools import accumulate
 from typing import Any, Final, cast
 
 import msgspec
@@ -23,7 +25,6 @@ from understudy_runtime.rpc.limits import (
 )
 from understudy_runtime.rpc.ports import DefinitionInfo, NodeInfo
 
-DEFAULT_NAMESPACE: Final = "default"
 NO_ARGUMENTS: Final = b'{"args":[],"kwargs":{}}'
 
 
@@ -32,15 +33,15 @@ class _Call(msgspec.Struct, forbid_unknown_fields=True):
     kwargs: dict[str, Any]
 
 
+_STRINGS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _decode_call: Final = msgspec.json.Decoder(_Call).decode
 
 # --- requests
 
 
 def namespace(name: str) -> str:
-    """BadInput if it cannot be part of a key."""
-    if not name:
-        return DEFAULT_NAMESPACE
+    """BadInput if it cannot be part of a key. Empty: the node's own."""
     if len(name) > MAX_NAMESPACE_CHARS or "/" in name or not name.isprintable():
         raise BadInput(
             f"{name[:40]!r} is not a namespace: give up to {MAX_NAMESPACE_CHARS} printable characters without '/'"
@@ -68,9 +69,9 @@ def call(arguments: values_pb2.Arguments, codec: CallCodec) -> tuple[bytes, str]
     if form is None:
         return codec.encode((), {})
     if form == "json":
-        _check_nesting(arguments.json)
+        check_nesting(arguments.json)
         return codec.from_json(_text(arguments.json))
-    _check_nesting(arguments.call)
+    check_nesting(arguments.call)
     args, kwargs = codec.decode(arguments.call)
     if not arguments.digest:
         return codec.encode(args, kwargs)
@@ -85,7 +86,7 @@ def plain_call(arguments: values_pb2.Arguments) -> bytes | None:
         return NO_ARGUMENTS
     if form == "json":
         return None
-    _check_nesting(arguments.call)
+    check_nesting(arguments.call)
     _check_shape(arguments.call)
     return arguments.call
 
@@ -167,7 +168,7 @@ def failure(failed: FailureLike) -> values_pb2.Failure:
         message=failed.message,
         traceback=failed.traceback,
         arguments=_bytes(failed.arguments),
-        kind=_FAILURES[failed.kind],
+        kind=_FAILURES.get(failed.kind, values_pb2.FAILURE_KIND_LOST),
         final=getattr(failed, "final", False),
     )
 
@@ -216,7 +217,7 @@ def node(info: NodeInfo) -> nodes_pb2.Node:
     return nodes_pb2.Node(
         node_id=info.node_id,
         address=info.address,
-        status=nodes_pb2.NodeStatus.Value(f"NODE_STATUS_{info.status.upper()}"),
+        status=f"NODE_STATUS_{info.status.upper()}",
         started_at=timestamp(info.started_at),
         build=info.build,
         version=info.version,
@@ -229,7 +230,7 @@ def node(info: NodeInfo) -> nodes_pb2.Node:
 
 def definition(info: DefinitionInfo) -> nodes_pb2.Definition:
     return nodes_pb2.Definition(
-        kind=nodes_pb2.DefinitionKind.Value(f"DEFINITION_KIND_{info.kind.upper()}"),
+        kind=f"DEFINITION_KIND_{info.kind.upper()}",
         name=info.name,
         app=info.app,
         signature=info.signature,
@@ -270,28 +271,17 @@ def _check_shape(data: bytes) -> None:
     try:
         _decode_call(data)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise BadInput(f'the arguments are not JSON of the form {{"args": [...], "kwargs": {{...}}}}: {error}') from None
+        raise BadInput(
+            f'the arguments are not JSON of the form {{"args": [...], "kwargs": {{...}}}}: {error}'
+        ) from None
 
 
-def _check_nesting(data: bytes) -> None:
+def check_nesting(data: bytes) -> None:
     # Counting brackets is a quick scan of memory; only data with many of them is looked at closely.
     if data.count(b"[") + data.count(b"{") <= MAX_NESTING:
         return
-    depth = deepest = 0
-    inside, skip = False, False
-    for byte in data:
-        if skip:
-            skip = False
-        elif inside:
-            skip, inside = byte == 0x5C, byte != 0x22
-        elif byte == 0x22:
-            inside = True
-        elif byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
-    if deepest > MAX_NESTING:
+    brackets = _STRINGS.sub(b"", data).translate(None, _NO_BRACKETS)
+    if max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0) > MAX_NESTING:
         raise BadInput(f"the arguments are nested more than {MAX_NESTING} deep")
 
 

@@ -122,7 +122,14 @@ class MemoryStore:
         return [*due, *((key, None) for key in self._inbox)]
 
     async def rows(
-        self, *, namespace: str, kind: str = "", status: str = "", definition: str = "", limit: int = 100
+        self,
+        *,
+        namespace: str,
+        kind: str = "",
+        status: str = "",
+        definition: str = "",
+        limit: int = 100,
+        before: tuple[float, str] | None = None,
     ) -> list[ActorRow]:
         self._check_open()
         found = [
@@ -132,6 +139,7 @@ class MemoryStore:
             and kind in ("", row.kind)
             and status in ("", row.status)
             and definition in ("", row.definition)
+            and (before is None or (row.created_at, row.key) < before)
         ]
         return sorted(found, key=attrgetter("created_at", "key"), reverse=True)[:limit]
 

@@ -202,3 +202,34 @@ def test_a_task_spawned_by_the_owner_is_part_of_the_run(loop: WorkflowLoop) -> N
     loop.turn(0.5, lambda: loop.spawn(handler(), "handler"))
     loop.turn(1.0)
     assert (seen, loop.ended) == (["handled"], True)
+
+
+def test_a_task_that_a_callback_begins_as_main_returns_is_awaited_as_well(loop: WorkflowLoop) -> None:
+    seen: list[str] = []
+
+    async def late() -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            seen.append("cleaned up")
+
+    def begin_late() -> None:
+        asyncio.create_task(late())
+
+    async def main() -> None:
+        asyncio.get_running_loop().call_soon(begin_late)
+
+    loop.start(main())
+    loop.turn(0.0)
+    assert (seen, loop.ended) == (["cleaned up"], True)
+
+
+def test_a_run_that_leaves_nothing_behind_has_ended_in_the_turn_in_which_main_returns(loop: WorkflowLoop) -> None:
+    async def main() -> None:
+        await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0))
+
+    loop.start(main())
+    loop.turn(0.0)
+    assert loop.ended
+    loop.evict()
+    assert loop.is_closed()

@@ -6,7 +6,7 @@ until none is ready. Given the same turns, a run's code takes the same steps, in
 
 * callbacks run in order of creation, pass by pass; timers by deadline, ties by creation;
 * tasks and futures hash by creation number, salted with the run (`tasks.py`, `ordering.py`);
-* a turn ends after `PASSES_MAX` passes at the latest: what is still ready waits for the next turn;
+* a turn ends after `PASSES_MAX` passes at the latest: what is still ready waits for the next turn, which is due soon;
 * whatever is not durable is refused (`refusals.py`), also calls from outside a turn or from other threads.
 
 How a turn can fail: `Stalled` (the watchdog's, with the stack), `SystemExit` and `KeyboardInterrupt` leave
@@ -20,6 +20,7 @@ call raises `Evicted`, and throws the same into its coroutines, newest first.
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import AsyncGenerator, Callable
@@ -54,6 +55,12 @@ Ts = TypeVarTuple("Ts")
 PASSES_MAX = 64
 """Passes over the ready queue in one turn, so that `while not done: await sleep(0)` ends its turn."""
 
+UNSETTLED_TURNS_MAX = 64
+"""So many turns in a row may end with work left and be followed by the next at once; after that each waits longer than
+the one before, for a loop that waits by `sleep(0)` must not fill the journal."""
+
+UNSETTLED_WAIT_MAX_S = 3600.0
+
 WARNINGS_MAX = 100
 """Warnings kept per run; the last of them says that more were dropped."""
 
@@ -73,6 +80,7 @@ class WorkflowLoop(Refusals):
         "_task_count",
         "_tasks",
         "_timers",
+        "_unsettled",
         "_watchdog",
         "context",
         "stalled",
@@ -95,6 +103,7 @@ class WorkflowLoop(Refusals):
         self._tasks: Held[RunTask[Any]] = Held(task_is_over)
         self._generators: Held[AsyncGenerator[Any, Any]] = Held(is_over)
         self._watchdog = watchdog
+        self._unsettled = 0
         self._main: asyncio.Task[Any] | None = None
         self._ended = False
 
@@ -132,8 +141,15 @@ class WorkflowLoop(Refusals):
             self._leave(outer)
 
     def next_deadline(self) -> float | None:
-        """When the earliest timer is due, in the seconds of `turn(now)`."""
-        return self._timers.earliest()
+        """When the next turn is due if nothing comes in, in the seconds of `turn(now)`."""
+        deadline = self._timers.earliest()
+        if not self._unsettled:
+            return deadline
+        return min(self._now + self._patience_s(), math.inf if deadline is None else deadline)
+
+    def _patience_s(self) -> float:
+        over = max(0, self._unsettled - UNSETTLED_TURNS_MAX)
+        return min(0.001 * over * over, UNSETTLED_WAIT_MAX_S)
 
     @property
     def tasks(self) -> list[RunTask[Any]]:
@@ -191,11 +207,13 @@ class WorkflowLoop(Refusals):
                 self._ready += timers.take_due(self._now)
             batch = self._ready
             if not batch or self.stalled is not None:
+                self._unsettled = 0
                 return
             self._ready = []
             self._run_batch(batch)
             if self._main is not None:
                 self._begin_end(self._main)
+        self._unsettled = self._unsettled + 1 if self._ready else 0
 
     def _run_batch(self, batch: list[Step | Timer]) -> None:
         for step in batch:

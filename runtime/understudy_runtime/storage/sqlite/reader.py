@@ -40,6 +40,7 @@ PARKED: Final = (
 TOLD: Final = "SELECT DISTINCT actor FROM inbox"
 
 LIST: Final = f"SELECT {ROW} FROM actor WHERE namespace = ?"
+AFTER: Final = " AND (created_at, key) < (?, ?)"
 NEWEST: Final = "ORDER BY created_at DESC, key DESC LIMIT ?"
 
 
@@ -98,15 +99,23 @@ class Reader:
         return list(found.items())
 
     def rows(
-        self, *, namespace: str, kind: str = "", status: str = "", definition: str = "", limit: int = 100
+        self,
+        *,
+        namespace: str,
+        kind: str = "",
+        status: str = "",
+        definition: str = "",
+        limit: int = 100,
+        before: tuple[float, str] | None = None,
     ) -> list[ActorRow]:
-        """Rows of the actor table, newest first; empty filters match all."""
+        """Rows of the actor table, newest first; empty filters match all. `before`: as in the port."""
         filters = {"kind": kind, "status": status, "definition": definition}
         given = {name: value for name, value in filters.items() if value}
         where = "".join(f" AND {name} = ?" for name in given)
-        query = f"{LIST}{where} {NEWEST}"
+        query = f"{LIST}{where}{'' if before is None else AFTER} {NEWEST}"
+        values = (namespace, *given.values(), *(before or ()), limit)
         with self._one_moment() as con:
-            return [ActorRow(*row) for row in con.execute(query, (namespace, *given.values(), limit)).fetchall()]
+            return [ActorRow(*row) for row in con.execute(query, values).fetchall()]
 
     @contextmanager
     def _one_moment(self) -> Generator[sqlite3.Connection]:

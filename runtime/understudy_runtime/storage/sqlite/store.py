@@ -77,10 +77,19 @@ class SqliteStore:
         return await self._read(self._open_reader.wakeful, until)
 
     async def rows(
-        self, *, namespace: str, kind: str = "", status: str = "", definition: str = "", limit: int = 100
+        self,
+        *,
+        namespace: str,
+        kind: str = "",
+        status: str = "",
+        definition: str = "",
+        limit: int = 100,
+        before: tuple[float, str] | None = None,
     ) -> list[ActorRow]:
         def read() -> list[ActorRow]:
-            return reader.rows(namespace=namespace, kind=kind, status=status, definition=definition, limit=limit)
+            return reader.rows(
+                namespace=namespace, kind=kind, status=status, definition=definition, limit=limit, before=before
+            )
 
         reader = self._open_reader
         return await self._read(read)

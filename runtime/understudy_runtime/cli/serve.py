@@ -1,0 +1,33 @@
+"""`understudy node`: from what was typed to a node that serves, and to how the process ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import msgspec
+
+from understudy.target import load_app
+from understudy_runtime.cli.output import leave
+from understudy_runtime.cli.refusals import refusals
+from understudy_runtime.node import logs
+from understudy_runtime.node.config import load_config
+from understudy_runtime.node.service import Service
+
+
+def serve(targets: Sequence[str], options: Mapping[str, Any], file: str, *, check_replay: bool) -> NoReturn:
+    with refusals():
+        config = load_config(options, os.environ, file)
+        config = msgspec.structs.replace(config, name=config.name or f"{socket.gethostname()}-{os.getpid()}")
+        writer = logs.configure(config.log_format, config.log_level, config.name)
+        try:
+            apps = list({id(app): app for app in map(load_app, targets)}.values())
+            service = Service(config, apps, writer, targets if check_replay else ())
+            # Not asyncio.run: it would wait for threads that user code has left behind.
+            code = asyncio.new_event_loop().run_until_complete(service.run())
+        finally:
+            writer.close()
+        leave(code)

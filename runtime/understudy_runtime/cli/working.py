@@ -1,0 +1,84 @@
+"""What `understudy worker` does once it has been understood."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Literal, cast
+
+import grpc
+import msgspec
+
+from understudy.errors import BadRequest
+from understudy.options import checked_label, checked_labels
+from understudy.target import load_app
+from understudy_runtime.cli.output import SUCCEEDED, leave
+from understudy_runtime.cli.refusals import refusals
+from understudy_runtime.node import logs
+from understudy_runtime.node.addresses import parse_address
+from understudy_runtime.node.worker import WorkerSettings, work
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """The command's options, as they were typed."""
+
+    targets: list[str]
+    connect: str
+    slots: int
+    queues: list[str]
+    labels: list[str]
+    name: str
+    namespace: str
+    grace_s: float
+    tls_ca: Path | None
+    tls_cert: Path | None
+    tls_key: Path | None
+    token_file: Path | None
+    log_format: str
+
+
+def run_worker(asked: Asked) -> None:
+    with refusals():
+        settings = _settings(asked)
+        apps = [load_app(target) for target in asked.targets]
+        logs.configure(cast("Literal['auto', 'pretty', 'json']", asked.log_format), "info", settings.name or "worker")
+        # Not asyncio.run: it would wait for threads that user code has left behind.
+        asyncio.new_event_loop().run_until_complete(work(apps, settings))
+        leave(SUCCEEDED)
+
+
+def _settings(asked: Asked) -> WorkerSettings:
+    if not parse_address(asked.connect).valid:
+        raise BadRequest(f"--connect {asked.connect}: write host:port, such as 127.0.0.1:7233")
+    if asked.log_format not in ("auto", "pretty", "json"):
+        raise BadRequest(f"--log-format {asked.log_format}: give auto, pretty or json")
+    return WorkerSettings(
+        asked.connect,
+        asked.slots,
+        asked.name,
+        asked.namespace,
+        tuple(checked_label(queue) for queue in asked.queues),
+        checked_labels(asked.labels),
+        asked.grace_s,
+        "" if asked.token_file is None else _read("--token-file", asked.token_file).decode().strip(),
+        _credentials(asked),
+    )
+
+
+def _credentials(asked: Asked) -> grpc.ChannelCredentials | None:
+    if asked.tls_ca is None and asked.tls_cert is None and asked.tls_key is None:
+        return None
+    if (asked.tls_cert is None) != (asked.tls_key is None):
+        raise BadRequest("--tls-cert and --tls-key need one another")
+    return grpc.ssl_channel_credentials(
+        None if asked.tls_ca is None else _read("--tls-ca", asked.tls_ca),
+        None if asked.tls_key is None else _read("--tls-key", asked.tls_key),
+        None if asked.tls_cert is None else _read("--tls-cert", asked.tls_cert),
+    )
+
+
+def _read(option: str, file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BadRequest(f"{option} {file}: {error.strerror}") from None

@@ -1,0 +1,85 @@
+"""How soon the node's two loops answer: looked at a few times a second, on the engine's loop.
+
+The engine's lag is that of this module's own timer. The work loop is probed through the executor; it is the pool that
+acts on its being blocked, and logs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final, Protocol
+
+import structlog
+
+from understudy_runtime.core.figures import Histogram
+from understudy_runtime.core.workers import PoolInfo
+from understudy_runtime.execution.work_loop import Blocked
+
+EVERY_S: Final = 0.25
+LAG_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+LATE_S: Final = 1.0
+"""A lag worth a line in the log."""
+COUNT_EVERY: Final = 4
+"""Looks between two counts of what waits, which other threads could not do while it changes."""
+BLOCKED_S: Final = 1.0
+"""How long the work loop may keep silent before it counts as blocked."""
+
+log = structlog.get_logger("understudy.node")
+
+
+class Probed(Protocol):
+    def blocked(self, threshold_s: float) -> Blocked | None: ...
+
+
+class Pool(Protocol):
+    def info(self) -> PoolInfo: ...
+
+
+class Monitor:
+    """Made on the engine's loop; its figures may be read from any thread.
+
+    `queued` counts the attempts that nobody has been given yet, by queue.
+    """
+
+    def __init__(self, executor: Probed, pool: Pool | None) -> None:
+        self._executor = executor
+        self._pool = pool
+        self._looks = 0
+        self.queued: dict[str, int] = {}
+        self._loop = asyncio.get_running_loop()
+        self.lag = Histogram(LAG_BOUNDS)
+        self.blocked: Blocked | None = None
+        self.seen_at = time.monotonic()
+        """When the engine's loop last answered."""
+        self._due = self._loop.time() + EVERY_S
+        self._timer = self._loop.call_at(self._due, self._look)
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds for which the engine's loop has not answered, if that is longer than it should be."""
+        return max(0.0, time.monotonic() - self.seen_at - EVERY_S)
+
+    def close(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        self.seen_at = time.monotonic()
+        lag_s = max(0.0, now - self._due)
+        self.lag.observe(lag_s)
+        if lag_s > LATE_S:
+            log.warning("the engine's loop was late", lag_s=round(lag_s, 3))
+        self.blocked = self._executor.blocked(BLOCKED_S)
+        self._looks += 1
+        if self._pool is not None and self._looks % COUNT_EVERY == 0:
+            self.queued = _by_queue(self._pool.info())
+        self._due = now + EVERY_S
+        self._timer = self._loop.call_at(self._due, self._look)
+
+
+def _by_queue(pool: PoolInfo) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for line in pool.waiting:
+        counts[line.need.queue] = counts.get(line.need.queue, 0) + line.count
+    return counts

@@ -1,0 +1,154 @@
+"""A node behind the gRPC door, in a cluster of one. Everything is on the engine's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from understudy.app import App
+from understudy.codec import CallCodec
+from understudy.definitions import HandlerDefinition, WorkflowDefinition
+from understudy.errors import UnknownName
+from understudy_runtime.core.keys import RUN
+from understudy_runtime.node.node import Node
+from understudy_runtime.rpc.ports import DefinitionInfo, HandlerInfo, NodeInfo
+from understudy_runtime.rpc.server import Serving, serving
+
+Drain = Callable[[float | None], None]
+"""Begin to leave, with so many seconds of grace (None: as configured)."""
+
+
+@asynccontextmanager
+async def served(
+    node: Node,
+    apps: Sequence[App],
+    listen: str,
+    *,
+    started_at: float,
+    drain: Drain,
+    advertise: str = "",
+    **options: Any,
+) -> AsyncGenerator[Serving]:
+    """Serve `node` on `listen` for as long as the block lasts; `options` are those of `rpc.server.serving`.
+
+    Entered on the engine's loop. `advertise` is the address others reach it by, if that is not `listen`.
+    """
+    bridge, own = node.door(asyncio.get_running_loop())
+    cluster = OneNode(node, apps, started_at, drain)
+    try:
+        async with serving(
+            listen,
+            lambda namespace: node.door_over(bridge, namespace) if namespace else own,
+            AppDefinitions(apps),
+            cluster,
+            **options,
+        ) as server:
+            cluster.address = advertise or server.address
+            yield server
+    finally:
+        bridge.close()
+
+
+class OneNode:
+    """`Cluster` where there is only this node."""
+
+    def __init__(self, node: Node, apps: Sequence[App], started_at: float, drain: Drain) -> None:
+        self._node = node
+        self._started_at = started_at
+        self._drain = drain
+        self._build = next((app.build for app in apps if app.build), "")
+        self._draining = False
+        self.address = ""
+
+    async def nodes(self) -> Sequence[NodeInfo]:
+        engine = self._node.engine
+        return [
+            NodeInfo(
+                self._node.name,
+                self.address,
+                "draining" if self._draining else "active",
+                self._started_at,
+                build=self._build,
+                version=own_version(),
+                resident_actors=engine.resident,
+                open_attempts=engine.attempts_out,
+                turns=engine.turns,
+            )
+        ]
+
+    async def drain(self, node_id: str, grace_s: float | None) -> None:
+        if node_id not in ("", self._node.name):
+            raise UnknownName(f"there is no node {node_id}; there is: {self._node.name}")
+        self._draining = True
+        self._drain(grace_s)
+
+
+class AppDefinitions:
+    """`Definitions` of the apps of this process."""
+
+    def __init__(self, apps: Sequence[App]) -> None:
+        self._apps = apps
+        self._workflows = {name: definition for app in apps for name, definition in app.workflows.items()}
+        self._actors = {name: definition for app in apps for name, definition in app.actors.items()}
+
+    def workflow(self, name: str) -> CallCodec:
+        if name not in self._workflows:
+            known = ", ".join(sorted(self._workflows)) or "none"
+            raise UnknownName(f"this node has no workflow named {name}; it has: {known}")
+        return self._workflows[name].call
+
+    def handler(self, kind: str, definition: str, name: str) -> CallCodec | None:
+        known = (self._workflows if kind == RUN else self._actors).get(definition)
+        found = None if known is None else known.handlers.get(name)
+        return None if found is None else found.call
+
+    def all(self) -> Sequence[DefinitionInfo]:
+        return [info for app in self._apps for info in _infos(app)]
+
+
+def _infos(app: App) -> list[DefinitionInfo]:
+    return [
+        *(
+            DefinitionInfo(
+                "workflow",
+                name,
+                app.name,
+                _workflow_signature(workflow),
+                _handlers(workflow.handlers.values()),
+            )
+            for name, workflow in app.workflows.items()
+        ),
+        *(
+            DefinitionInfo("actor", name, app.name, handlers=_handlers(actor.handlers.values()))
+            for name, actor in app.actors.items()
+        ),
+        *(DefinitionInfo("task", name, app.name, _signature(task.fn)) for name, task in app.tasks.items()),
+    ]
+
+
+def _handlers(handlers: Iterable[HandlerDefinition]) -> tuple[HandlerInfo, ...]:
+    return tuple(
+        HandlerInfo(handler.name, handler.readonly, _signature(handler.fn, skip_self=True)) for handler in handlers
+    )
+
+
+def _workflow_signature(workflow: WorkflowDefinition) -> str:
+    entry: Any = workflow.entry
+    return _signature(entry.run, skip_self=True) if workflow.is_class else _signature(entry)
+
+
+def _signature(fn: Callable[..., Any], *, skip_self: bool = False) -> str:
+    signature = inspect.signature(fn)
+    parameters = list(signature.parameters.values())[1 if skip_self else 0 :]
+    return str(signature.replace(parameters=parameters))
+
+
+def own_version() -> str:
+    try:
+        return version("understudy")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,198 @@
+"""The gRPC server: services, health, reflection, and how it begins and ends.
+
+Methods are found by their descriptors, so that what is served is what the .proto files say: `RunService.StartRun` is
+`Calls.start_run`. The server waits for nothing of grpc's own (cancelling `wait_for_termination` breaks a stop that is
+shielded); it is opened and closed by whoever builds the node, on the engine's loop.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import grpc.aio
+from google.protobuf import message_factory
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from understudy.errors import BadRequest
+from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, sessions_pb2
+from understudy_runtime.rpc.calls import Calls
+from understudy_runtime.rpc.errors import Refusal, refusal, to_trailers
+from understudy_runtime.rpc.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Limits
+from understudy_runtime.rpc.ports import Cluster, Definitions, DoorOf
+from understudy_runtime.rpc.sessions import Sessions
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Stream = Callable[[Context], Awaitable[Refusal | None]]
+"""A method that reads and writes its stream itself; why the node ended it, if it did."""
+
+_CALLS: Final = (runs_pb2.DESCRIPTOR, actors_pb2.DESCRIPTOR, nodes_pb2.DESCRIPTOR)
+_WORDS: Final = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def services(file: FileDescriptor) -> list[ServiceDescriptor]:
+    return list(file.services_by_name.values())
+
+
+class Serving:
+    """A server that runs. `address` is "host:port", with the port it got."""
+
+    def __init__(self, address: str, calls: Calls, sessions: Sessions, health_of: health.aio.HealthServicer) -> None:
+        self.address: Final = address
+        self._calls = calls
+        self._sessions = sessions
+        self._health = health_of
+
+    @property
+    def waiting(self) -> int:
+        """Calls of clients that await a run's end or a handler."""
+        return self._calls.waiting
+
+    async def leave(self) -> None:
+        """Say that the node is not serving any longer, and send those who wait elsewhere."""
+        await self._health.enter_graceful_shutdown()
+        self._calls.close()
+        self._sessions.close()
+
+
+@asynccontextmanager
+async def serving(
+    listen: str,
+    door_of: DoorOf,
+    definitions: Definitions,
+    cluster: Cluster,
+    *,
+    limits: Limits | None = None,
+    credentials: grpc.ServerCredentials | None = None,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    streams: Sequence[tuple[ServiceDescriptor, dict[str, Stream]]] = (),
+    grace_s: float = 1.0,
+) -> AsyncGenerator[Serving]:
+    """Serve on `listen` ("host:port", port 0 for any) for as long as the block lasts.
+
+    `streams` are further services whose methods read and write their streams themselves. BadRequest if the
+    address cannot be had. Calls under way get `grace_s` seconds to end in.
+    """
+    limits = limits or Limits()
+    calls = Calls(door_of, definitions, cluster, limits)
+    sessions = Sessions(calls, limits)
+    health_of = health.aio.HealthServicer()
+    server = grpc.aio.server(
+        interceptors=list(interceptors), options=_options(limits), maximum_concurrent_rpcs=limits.max_streams
+    )
+    table: list[tuple[ServiceDescriptor, dict[str, Stream]]] = [
+        *((service, {}) for file in _CALLS for service in services(file)),
+        (sessions_pb2.DESCRIPTOR.services_by_name["SessionService"], {"Calls": sessions.calls}),
+        *streams,
+    ]
+    server.add_generic_rpc_handlers([_handlers(service, given, calls) for service, given in table])
+    health_pb2_grpc.add_HealthServicer_to_server(health_of, server)
+    names = [service.full_name for service, _ in table]
+    health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    reflection.enable_server_reflection([*names, health_name, reflection.SERVICE_NAME], server)
+    address = _bind(server, listen, credentials)
+    await server.start()
+    for name in ("", *names):
+        await health_of.set(name, health_pb2.HealthCheckResponse.SERVING)
+    served = Serving(address, calls, sessions, health_of)
+    try:
+        yield served
+    finally:
+        await served.leave()
+        await server.stop(grace_s)
+
+
+def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> str:
+    host = listen.rpartition(":")[0]
+    try:
+        bound = server.add_insecure_port(listen) if credentials is None else server.add_secure_port(listen, credentials)
+    except RuntimeError as error:
+        raise BadRequest(
+            f"cannot listen at {listen}: {error}; is another node running there? Choose another port"
+        ) from None
+    return f"{host}:{bound}"
+
+
+def _options(limits: Limits) -> list[tuple[str, Any]]:
+    keepalive_ms = int(limits.keepalive_s * 1000)
+    return [
+        ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+        ("grpc.max_send_message_length", MAX_RESPONSE_BYTES),
+        ("grpc.keepalive_time_ms", keepalive_ms),
+        ("grpc.keepalive_timeout_ms", keepalive_ms),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        # Clients may ping, too, and more often than gRPC's own five minutes.
+        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),
+        # Two nodes on one port would each get some of the calls.
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+# --- methods by their descriptors
+
+
+def _handlers(service: ServiceDescriptor, streams: dict[str, Stream], calls: Calls) -> grpc.GenericRpcHandler:
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+    for method in service.methods:
+        if method.name in streams:
+            handlers[method.name] = _handler(method, _streaming(streams[method.name]))
+        elif method.server_streaming:
+            handlers[method.name] = _handler(method, _told(getattr(calls, _snake(method.name))))
+        else:
+            handlers[method.name] = _handler(method, _answered(getattr(calls, _snake(method.name))))
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+def _handler(method: MethodDescriptor, behaviour: Any) -> grpc.RpcMethodHandler[Any, Any]:
+    request = message_factory.GetMessageClass(method.input_type)
+    response = message_factory.GetMessageClass(method.output_type)
+    make = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[method.client_streaming, method.server_streaming]
+    return make(behaviour, request_deserializer=request.FromString, response_serializer=response.SerializeToString)
+
+
+def _answered(method: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def behave(request: Any, context: Context) -> Any:
+        try:
+            return await method(request)
+        except Exception as error:
+            return await _abort(context, refusal(error))
+
+    return behave
+
+
+def _told(method: Callable[[Any], AsyncIterator[Any]]) -> Any:
+    async def behave(request: Any, context: Context) -> None:
+        try:
+            async for response in method(request):
+                await context.write(response)
+        except Exception as error:
+            await _abort(context, refusal(error))
+
+    return behave
+
+
+def _streaming(method: Stream) -> Any:
+    async def behave(requests: AsyncIterator[Any], context: Context) -> None:
+        refused = await method(context)
+        if refused is not None:
+            await _abort(context, refused)
+
+    return behave
+
+
+async def _abort(context: Context, refused: Refusal) -> Any:
+    await context.abort(refused.code, refused.message, to_trailers(refused))
+
+
+def _snake(name: str) -> str:
+    return _WORDS.sub("_", name).lower()

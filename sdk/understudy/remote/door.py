@@ -1,0 +1,246 @@
+"""`RemoteDoor`: the SDK's `Door` to a node in another process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from understudy.door import (
+    AskReply,
+    HistoryTurn,
+    IfExists,
+    Outcome,
+    RetryPlan,
+    RunDescription,
+    RunSummary,
+    StartedRun,
+)
+from understudy.remote import wire
+from understudy.remote.errors import is_transient, of_status
+from understudy.remote.session import Metadata, Session, unreachable
+from understudy_proto.v1 import actors_pb2, runs_pb2
+
+MAX_RESPONSE_BYTES: Final = 64 * 2**20
+MAX_PAGE: Final = 1_000
+KEEPALIVE_MS: Final = 20_000
+UNARY_S: Final = 30.0
+"""How long lists and histories may take, each page."""
+
+M = TypeVar("M", bound=Message)
+
+
+class RemoteDoor:
+    """Implements `Door` on the loop it is made on."""
+
+    def __init__(
+        self, channel: grpc.aio.Channel, session: Session, target: str, namespace: str, metadata: Metadata
+    ) -> None:
+        self._channel = channel
+        self._session = session
+        self._target = target
+        self._namespace = namespace
+        self._metadata = tuple(metadata)
+
+    async def start(
+        self, workflow: str, input: bytes, digest: str, *, run_id: str | None, if_exists: IfExists
+    ) -> StartedRun:
+        request = self._start(workflow, input, digest, run_id, if_exists)
+        started = await self._session.call("start_run", request)
+        return StartedRun(started.run_id, started.execution, started.existed and run_id is not None)
+
+    async def run(
+        self, workflow: str, input: bytes, digest: str, *, run_id: str | None, if_exists: IfExists
+    ) -> Outcome:
+        start = self._start(workflow, input, digest, run_id, if_exists)
+        ended = await self._session.call("start_and_wait", runs_pb2.StartAndWaitRequest(start=start), waits=True)
+        return wire.outcome(ended.outcome)
+
+    async def wait(self, run_id: str) -> Outcome:
+        request = runs_pb2.WaitRunRequest(namespace=self._namespace, run_id=run_id)
+        waited = await self._session.call("wait_run", request, waits=True)
+        return wire.outcome(waited.outcome)
+
+    async def tell(self, address: str, handler: str, args: bytes) -> None:
+        request = actors_pb2.TellRequest(
+            namespace=self._namespace,
+            address=wire.address(address),
+            handler=handler,
+            arguments=wire.arguments(args),
+            idempotency_key=self._session.key(),
+        )
+        await self._session.call("tell", request)
+
+    async def ask(self, address: str, handler: str, args: bytes, *, readonly: bool) -> AskReply:
+        request = actors_pb2.AskRequest(
+            namespace=self._namespace,
+            address=wire.address(address),
+            handler=handler,
+            arguments=wire.arguments(args),
+            readonly=readonly,
+            idempotency_key="" if readonly else self._session.key(),
+        )
+        return wire.reply(await self._session.call("ask", request, waits=True))
+
+    async def cancel(self, run_id: str, reason: str) -> None:
+        request = runs_pb2.CancelRunRequest(
+            namespace=self._namespace, run_id=run_id, reason=reason, idempotency_key=self._session.key()
+        )
+        await self._session.call("cancel_run", request)
+
+    async def terminate(self, run_id: str, reason: str) -> None:
+        request = runs_pb2.TerminateRunRequest(
+            namespace=self._namespace, run_id=run_id, reason=reason, idempotency_key=self._session.key()
+        )
+        await self._session.call("terminate_run", request)
+
+    async def release(self, run_id: str) -> None:
+        await self._session.call("release_run", runs_pb2.ReleaseRunRequest(namespace=self._namespace, run_id=run_id))
+
+    async def retry(
+        self,
+        run_id: str,
+        input: bytes | None,
+        digest: str,
+        *,
+        redo: Sequence[str],
+        keep: Sequence[str],
+        dry_run: bool,
+    ) -> RetryPlan:
+        request = runs_pb2.RetryRunRequest(
+            namespace=self._namespace,
+            run_id=run_id,
+            input=None if input is None else wire.arguments(input, digest),
+            redo=redo,
+            keep=keep,
+            dry_run=dry_run,
+            idempotency_key=self._session.key(),
+        )
+        return wire.plan(await self._session.call("retry_run", request))
+
+    async def describe(self, run_id: str) -> RunDescription:
+        request = runs_pb2.GetRunRequest(namespace=self._namespace, run_id=run_id)
+        return wire.description((await self._session.call("get_run", request)).run)
+
+    async def history(self, run_id: str, after: int, limit: int) -> list[HistoryTurn]:
+        turns: list[HistoryTurn] = []
+        request = runs_pb2.ListTurnsRequest(namespace=self._namespace, run_id=run_id, after_seq=after)
+        while True:
+            request.page_size = min(limit - len(turns), MAX_PAGE)
+            page = await self._unary("RunService/ListTurns", request, runs_pb2.ListTurnsResponse)
+            turns += [wire.turn(turn) for turn in page.turns]
+            request.page_token = page.next_page_token
+            if not page.next_page_token or len(turns) >= limit:
+                return turns
+
+    async def list_runs(self, *, status: str, workflow: str, limit: int) -> list[RunSummary]:
+        runs: list[RunSummary] = []
+        request = runs_pb2.ListRunsRequest(
+            namespace=self._namespace, status=wire.status_filter(status), workflow=workflow
+        )
+        while True:
+            request.page_size = min(limit - len(runs), MAX_PAGE)
+            page = await self._unary("RunService/ListRuns", request, runs_pb2.ListRunsResponse)
+            runs += [wire.summary(run) for run in page.runs]
+            request.page_token = page.next_page_token
+            if not page.next_page_token or len(runs) >= limit:
+                return runs
+
+    async def watch(self, run_id: str) -> AsyncIterator[RunDescription]:
+        """How the run stands, now and whenever something has happened to it, until it has ended."""
+        method: Any = self._channel.unary_stream(
+            "/understudy.v1.RunService/WatchRun",
+            request_serializer=runs_pb2.WatchRunRequest.SerializeToString,
+            response_deserializer=runs_pb2.WatchRunResponse.FromString,
+        )
+        request = runs_pb2.WatchRunRequest(namespace=self._namespace, run_id=run_id)
+        try:
+            async for response in method(request, metadata=self._metadata):
+                yield wire.description(response.run)
+        except grpc.aio.AioRpcError as error:
+            raise self._told(error) from None
+
+    # ---
+
+    def _start(
+        self, workflow: str, input: bytes, digest: str, run_id: str | None, if_exists: IfExists
+    ) -> runs_pb2.StartRunRequest:
+        return runs_pb2.StartRunRequest(
+            namespace=self._namespace,
+            workflow=workflow,
+            input=wire.arguments(input, digest),
+            run_id=run_id,
+            if_exists=wire.if_exists(if_exists),
+            idempotency_key=self._session.key(),
+        )
+
+    async def _unary(self, method: str, request: Message, response: type[M]) -> M:
+        """A call that only reads, tried twice where the connection broke."""
+        call: Any = self._channel.unary_unary(
+            f"/understudy.v1.{method}",
+            request_serializer=_serialized,
+            response_deserializer=response.FromString,
+        )
+        try:
+            try:
+                return await call(request, metadata=self._metadata, timeout=UNARY_S)  # type: ignore[no-any-return]
+            except grpc.aio.AioRpcError as error:
+                if not is_transient(error):
+                    raise
+                return await call(  # type: ignore[no-any-return]
+                    request, metadata=self._metadata, timeout=UNARY_S, wait_for_ready=True
+                )
+        except grpc.aio.AioRpcError as error:
+            raise self._told(error) from None
+
+    def _told(self, error: grpc.aio.AioRpcError) -> Exception:
+        return unreachable(self._target, error) if is_transient(error) else of_status(error)
+
+
+def _serialized(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+@asynccontextmanager
+async def open_remote(
+    target: str,
+    *,
+    namespace: str = "",
+    metadata: Metadata = (),
+    credentials: grpc.ChannelCredentials | None = None,
+    interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
+    options: Sequence[tuple[str, Any]] = (),
+    patience_s: float = 30.0,
+) -> AsyncGenerator[RemoteDoor]:
+    """A door to the node at `target` ("host:port"). Unreachable if none answers; `metadata` goes with every call."""
+    settings = [*_OPTIONS, *options]
+    if credentials is None:
+        channel = grpc.aio.insecure_channel(target, options=settings, interceptors=list(interceptors))
+    else:
+        channel = grpc.aio.secure_channel(target, credentials, options=settings, interceptors=list(interceptors))
+    session = Session(channel, target, metadata, patience_s)
+    try:
+        await session.open()
+        yield RemoteDoor(channel, session, target, namespace, metadata)
+    finally:
+        await session.close()
+        await channel.close()
+
+
+_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
+    ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_MS // 2),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Sockets of their own, so that closing a client closes its connection.
+    ("grpc.use_local_subchannel_pool", 1),
+)
