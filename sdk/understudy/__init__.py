@@ -46,8 +46,20 @@ from understudy.errors import (
     UnknownName,
     Unreachable,
 )
-from understudy.functions import continue_as_new, heartbeat, now, patched, random, task_info, uuid4, wait_until
+from understudy.functions import (
+    continue_as_new,
+    heartbeat,
+    now,
+    patched,
+    random,
+    scheduled_for,
+    task_info,
+    uuid4,
+    wait_until,
+)
 from understudy.options import Duration, Retry, RetryPolicy, seconds
+from understudy.schedules import Schedules
+from understudy.scheduling import ScheduleDescription, ScheduledRun, ScheduleSpec
 from understudy.tasks import Task
 from understudy.workflows import Workflow, call, start
 
@@ -79,6 +91,10 @@ __all__ = [
     "RunSummary",
     "RunTerminated",
     "RunTimedOut",
+    "ScheduleDescription",
+    "ScheduleSpec",
+    "ScheduledRun",
+    "Schedules",
     "StoreError",
     "Task",
     "TaskFailed",
@@ -98,6 +114,7 @@ __all__ = [
     "patched",
     "random",
     "readonly",
+    "scheduled_for",
     "seconds",
     "start",
     "task_info",

@@ -1,11 +1,12 @@
 """`App`: the definitions that belong together, under one name.
 
-Decorating registers and checks; nothing runs. The runtime reads `tasks`, `workflows` and `actors`.
+Decorating registers and checks; nothing runs. The runtime reads `tasks`, `workflows`, `actors` and `schedules`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar, overload
 
@@ -20,14 +21,16 @@ from understudy.building import (
 from understudy.definitions import ActorDefinition, TaskDefinition, WorkflowDefinition
 from understudy.errors import BadDefinition
 from understudy.options import Duration, Isolation, RetryPolicy, TaskOptions, seconds
+from understudy.scheduling import CatchUp, Overlap, ScheduleSpec, checked_schedule_id, starting, timing
 from understudy.tasks import Task, given_options
-from understudy.workflows import CLASS_MARK, ClassMark, HasRun, Workflow
+from understudy.workflows import CLASS_MARK, ClassMark, HasRun, Workflow, workflow_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 W = TypeVar("W", bound=HasRun[..., Any])
 A = TypeVar("A", bound=Actor)
+F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_NAME_CHARS: Final = 200
 
@@ -62,6 +65,7 @@ class App:
         self._tasks: dict[str, Deferred[TaskDefinition]] = {}
         self._workflows: dict[str, Deferred[WorkflowDefinition]] = {}
         self._actors: dict[str, Deferred[ActorDefinition]] = {}
+        self._schedules: dict[str, Callable[[], ScheduleSpec]] = {}
 
     @property
     def tasks(self) -> Mapping[str, TaskDefinition]:
@@ -74,6 +78,11 @@ class App:
     @property
     def actors(self) -> Mapping[str, ActorDefinition]:
         return {name: deferred.get() for name, deferred in self._actors.items()}
+
+    @property
+    def schedules(self) -> Mapping[str, ScheduleSpec]:
+        """By their ids; BadInput if arguments do not fit their workflow."""
+        return {schedule_id: make() for schedule_id, make in self._schedules.items()}
 
     @overload
     def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
@@ -183,6 +192,54 @@ class App:
             return Workflow(self, entry, deferred)
 
         return decorate if entry is None else decorate(entry)
+
+    def schedule(
+        self,
+        *,
+        id: str = "",
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+        cron: str | Sequence[str] = (),
+        tz: str = "UTC",
+        every: Duration | None = None,
+        starts: datetime | None = None,
+        ends: datetime | None = None,
+        jitter: Duration = 0,
+        catch_up: CatchUp = "one",
+        overlap: Overlap = "skip",
+    ) -> Callable[[F], F]:
+        """Run the workflow below by the clock; the schedule is made, or changed, when a node with this code starts.
+
+            @app.schedule(cron="0 3 * * *", tz="Europe/Berlin")
+            @app.workflow
+            async def nightly() -> None: ...
+
+        `cron` is one expression or several (see `understudy.cron`) in the time zone `tz`; or `every` is an interval, counted
+        from `starts` or else from 1970, UTC. A local time that a change of clocks skips counts as the moment of the change, one that
+        comes twice counts once; with `*` for the hour, an expression goes by the hours that really pass.
+
+        Each run starts up to `jitter` after its nominal time, the same for the same time. `catch_up` says which of the
+        times that passed while no node ran are made up for: none ("skip"), the newest ("one") or all, up to 1,000. `overlap`
+        says what happens while a run has not ended: "skip" the new one, "buffer_one" or "buffer" (all) until it has,
+        "allow" both, "cancel" or "terminate" the old one. `scheduled_for()` is the nominal time inside a run.
+
+        `id` is the workflow's name unless it is given. Deleted, the schedule is there again when a node starts, and one
+        that is no longer in the code stays until it is deleted.
+        """
+        spec = timing(
+            cron=cron, tz=tz, every=every, starts=starts, ends=ends, jitter=jitter, catch_up=catch_up, overlap=overlap
+        )
+
+        def decorate(workflow: F) -> F:
+            if not isinstance(workflow, Workflow) and CLASS_MARK not in vars(workflow):
+                raise BadDefinition(f"{workflow!r} is no workflow yet; @app.schedule goes above @app.workflow")
+            schedule_id = checked_schedule_id(id or str(getattr(workflow, "__name__", "")))
+            if schedule_id in self._schedules:
+                raise BadDefinition(f"app {self.name} has two schedules called {schedule_id}; give one of them an id")
+            self._schedules[schedule_id] = lambda: starting(spec, workflow_of(workflow)[1], args, kwargs or {})
+            return workflow
+
+        return decorate
 
     def actor(self, cls: type[A], /) -> type[A]:
         """Make a class derived from `Actor` an actor, addressed as `cls.at(id)`."""

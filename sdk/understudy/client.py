@@ -26,6 +26,7 @@ from understudy.door import Door, HistoryTurn, IfExists, Outcome, RetryPlan, Run
 from understudy.errors import RunHeld, UnknownName
 from understudy.failures import clean_text, decode_ask_failure, decode_run_failure, run_ended
 from understudy.options import Duration, seconds
+from understudy.schedules import Schedules
 from understudy.workflows import HasRun, HasRunOf, Workflow, workflow_of
 
 P = ParamSpec("P")
@@ -185,6 +186,11 @@ class Client:
         name, definition, encoded, digest, run_id, if_exists = self._prepared(workflow, args, kwargs)
         outcome = await self.door.run(name, encoded, digest, run_id=run_id, if_exists=if_exists)
         return self.value_of(outcome, definition)
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of these apps' workflows."""
+        return Schedules(self.door)
 
     @overload
     def handle(self, run_id: str) -> RunHandle[Any]: ...

@@ -11,6 +11,7 @@ from uuid import UUID
 from understudy.actors import checked_id
 from understudy.context import RunContext, TaskInfo, current_attempt, current_run
 from understudy.errors import BadRequest
+from understudy.scheduling import nominal_time
 
 T = TypeVar("T")
 
@@ -51,6 +52,16 @@ def task_info() -> TaskInfo:
     if attempt is None:
         raise BadRequest("task_info() works only inside a task that a workflow called")
     return attempt.info
+
+
+def scheduled_for() -> datetime | None:
+    """The nominal time, in UTC, of the run that a schedule started; None if it was started otherwise.
+
+    It is part of the run's id, so that a run which is started by hand as `nightly/2026-11-23T02:00:00Z` has it too. In
+    workflows and in their tasks; a child run has none.
+    """
+    attempt = current_attempt.get()
+    return nominal_time(_run("scheduled_for").run_id if attempt is None else attempt.info.run_id)
 
 
 def heartbeat(progress: Any = None) -> None:

@@ -8,6 +8,7 @@ that had finished are not run again, and those that had not keep their idempoten
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -118,7 +119,7 @@ async def live(
     async with living([app], store, outside=outside, now=now, resident_bytes=resident_bytes) as world:
         await world.settle()
         for told in scenario.told:
-            world.clock.call_at(told.at, lambda told=told: world.deliver(told.key, told.message))
+            world.clock.call_at(told.at, partial(world.engine.deliver, told.key, told.message))
         await world.pass_time(ALL_STARTED_S)
         ends = [await end(world, key) for key in scenario.runs]
         await world.pass_time(SETTLING_S)

@@ -6,6 +6,7 @@ Durable means that the store has said so: here a store says so when the test let
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -154,15 +155,15 @@ async def test_replies_come_in_the_order_of_the_turns() -> None:
     async with living([app], store) as world:
         await box(world)
         store.is_slow = True
-        order: list[str] = []
-        for number in range(1, 4):
-            for name, message in (("put", put(number)), ("look", LOOK), ("describe", Describe())):
-                world.engine.deliver(run("box"), message, lambda reply, name=f"{name}{number}": order.append(name))
+        order: list[int] = []
+        messages = [message for number in range(1, 4) for message in (put(number), LOOK, Describe())]
+        for place, message in enumerate(messages):
+            world.engine.deliver(run("box"), message, partial(_note, order, place))
         for _ in range(6):
             await world.breathe()
             store.answer()
         await world.breathe()
-        assert order == [f"{name}{number}" for number in range(1, 4) for name in ("put", "look", "describe")]
+        assert order == list(range(len(messages)))
         store.is_slow = False
 
 
@@ -228,7 +229,7 @@ async def test_a_failed_commit_fails_at_any_point_of_a_run_and_the_next_start_go
         async with living([app], store) as world:
             world.deliver(run("one"), starting("parent"))
             ends = world.watch(run("one"))
-            await world.until(lambda ends=ends: bool(ends))
+            await world.until(partial(bool, ends))
             assert isinstance(ends[0], StoreError)
             effects = len(world.outside.effects)
         store.left = 1_000
@@ -290,6 +291,10 @@ async def test_actors_pass_the_same_gate() -> None:
         assert told == [Accepted()]
         assert [reply.result for reply in (*asked, *read)] == [Raw(b"2"), Raw(b"2")]
         store.is_slow = False
+
+
+def _note(order: list[int], place: int, reply: Any) -> None:
+    order.append(place)
 
 
 async def box(world: World) -> None:

@@ -45,7 +45,7 @@ async def starts_then_asks() -> list[str]:
     from understudy import ask
 
     start(Ended, id="child")
-    answers = []
+    answers: list[str] = []
     for text in "ab":
         try:
             answers.append(await ask("child", Ended.note, text))

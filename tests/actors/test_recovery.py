@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,13 +15,30 @@ from understudy_runtime.core import calls
 from understudy_runtime.core.actor import ActorMachine
 from understudy_runtime.core.keys import RUN, kind_of
 from understudy_runtime.core.messages import Cancel, Decision
-from understudy_runtime.core.records import AttemptDispatched, AttemptFailed, Failure, TaskGaveUp
+from understudy_runtime.core.records import (
+    AttemptDispatched,
+    AttemptFailed,
+    Ended,
+    ExecutionStarted,
+    Failure,
+    TaskGaveUp,
+    TaskSucceeded,
+)
 from understudy_runtime.core.run import RunMachine
 from understudy_runtime.core.run import decide as deciding
 
 pytestmark = pytest.mark.anyio
 
 ONE = run("one")
+
+
+def always(decision: Any) -> Callable[..., Any]:
+    """A rule of a new release: it always decides that."""
+
+    def decide(*_: object) -> Any:
+        return decision
+
+    return decide
 
 
 async def test_a_stricter_retry_policy_does_not_take_back_a_retry_that_was_promised(
@@ -33,7 +51,7 @@ async def test_a_stricter_retry_policy_does_not_take_back_a_retry_that_was_promi
         history = [record for turn in await world.engine.history(ONE) for record in turn.records]
     promised = {(r.call, r.retry_at) for r in history if isinstance(r, AttemptFailed)}
     assert promised
-    monkeypatch.setattr(calls, "_retry_at", lambda *_: None)
+    monkeypatch.setattr(calls, "_retry_at", always(None))
     async with living([app], store, now=world.clock.now(), outside=world.outside) as world:
         await world.result(ONE)
         turns = await world.engine.history(ONE)
@@ -49,7 +67,7 @@ async def test_a_cancellation_that_was_accepted_stays_so(monkeypatch: pytest.Mon
         world.deliver(ONE, starting("cleans_up"))
         await world.pass_time(0.05)
         await world.ask(ONE, Cancel("enough"))
-    monkeypatch.setitem(deciding.DECIDE, Cancel, lambda *_: Decision())
+    monkeypatch.setitem(deciding.DECIDE, Cancel, always(Decision()))
     async with living([app], store, now=world.clock.now(), outside=world.outside) as world:
         assert (await world.result(ONE)).status == "cancelled"
 
@@ -61,8 +79,8 @@ async def test_an_end_that_was_decided_stays_so(monkeypatch: pytest.MonkeyPatch)
         before = await world.result(ONE)
     assert before.failure is not None
     assert before.failure.type == "TaskFailed"
-    succeeds = calls.TaskSucceeded(1, Raw(b'"better"'))
-    monkeypatch.setattr(calls, "attempt_ended", lambda *_: Decision(append=[succeeds], activate=True))
+    succeeds = TaskSucceeded(1, Raw(b'"better"'))
+    monkeypatch.setattr(calls, "attempt_ended", always(Decision(append=[succeeds], activate=True)))
     async with living([app], store, outside=world.outside) as world:
         assert await world.describe(ONE) == before
 
@@ -101,6 +119,6 @@ def test_a_failure_that_was_recorded_reads_as_it_was() -> None:
     """Records hold results, so nothing of the code that made them is needed to read them."""
     machine = RunMachine()
     state = machine.initial("default/run/one")
-    machine.apply(state, deciding.ExecutionStarted("gone", Raw(b"{}")), 1.0, 1)
-    machine.apply(state, deciding.Ended("terminated", Failure("Terminated", "long ago")), 2.0, 2)
+    machine.apply(state, ExecutionStarted("gone", Raw(b"{}")), 1.0, 1)
+    machine.apply(state, Ended("terminated", Failure("Terminated", "long ago")), 2.0, 2)
     assert machine.decode(machine.encode(state)) == state

@@ -12,6 +12,7 @@ import heapq
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -24,7 +25,7 @@ from understudy.failures import encode_failure
 from understudy_runtime.actors.cell import Query
 from understudy_runtime.actors.engine import Engine
 from understudy_runtime.core.actor import ActorMachine
-from understudy_runtime.core.keys import RUN, id_of, run_key
+from understudy_runtime.core.keys import RUN, SCHEDULE, id_of, run_key
 from understudy_runtime.core.messages import (
     AnyMessage,
     AttemptEnded,
@@ -35,9 +36,11 @@ from understudy_runtime.core.messages import (
     Start,
     Token,
 )
-from understudy_runtime.core.ports import CommitFailed, Store, TurnWrite
+from understudy_runtime.core.ports import CommitFailed, Report, Store, TurnWrite
 from understudy_runtime.core.records import Failure
 from understudy_runtime.core.run import RunMachine
+from understudy_runtime.core.schedule import ScheduleMachine
+from understudy_runtime.execution.calendar import ZoneCalendar
 from understudy_runtime.execution.program import Watchdog
 from understudy_runtime.execution.programs import AppPrograms
 from understudy_runtime.storage.memory import MemoryStore
@@ -46,6 +49,8 @@ T0 = 1_000_000.0
 NAMESPACE = "default"
 INSTANTS_MAX = 10_000
 
+Span = tuple[float, float]
+"""When an attempt begins and ends."""
 Done = Callable[[BaseException | None], None]
 
 
@@ -109,8 +114,8 @@ class Outside:
     )
     effects: list[Effect] = field(default_factory=list[Effect])
 
-    def span(self, dispatch: Dispatch, now: float) -> tuple[float, float]:
-        """When the attempt begins and ends: a second dispatch does not change it."""
+    def span(self, dispatch: Dispatch, now: float) -> Span:
+        """A second dispatch of an attempt does not change it."""
         name = (dispatch.idempotency_key, dispatch.token.attempt)
         length = 0.1 + crc32(f"{self.seed}:{name}".encode()) / 2**31
         return self.spans.setdefault(name, (now, now + length))
@@ -131,15 +136,15 @@ class OutsideExecutor:
         self._clock = clock
         self._outside = outside
         self._out: set[Token] = set()
-        self.report: Callable[[list[AttemptEnded]], None]
+        self.report: Callable[[Sequence[Report]], None]
 
     def start(self, dispatches: Sequence[Dispatch]) -> None:
         for dispatch in dispatches:
-            began, ends = self._outside.span(dispatch, self._clock.now())
+            span = self._outside.span(dispatch, self._clock.now())
             effect = Effect(dispatch.idempotency_key, dispatch.task, dispatch.token, self._clock.now())
             self._outside.effects.append(effect)
             self._out.add(dispatch.token)
-            self._clock.call_at(ends, lambda d=dispatch, b=began, e=ends: self._end(d, b, e))
+            self._clock.call_at(span[1], partial(self._end, dispatch, span))
 
     def cancel(self, tokens: Sequence[Token]) -> None:
         for token in tokens:
@@ -151,12 +156,12 @@ class OutsideExecutor:
     async def close(self, grace_s: float) -> None:
         self._out.clear()
 
-    def _end(self, dispatch: Dispatch, began: float, ends: float) -> None:
+    def _end(self, dispatch: Dispatch, span: Span) -> None:
         if dispatch.token not in self._out:
             return
         self._out.discard(dispatch.token)
         result, failure = self._call(dispatch)
-        self.report([AttemptEnded(dispatch.token, result, failure, started_at=began, ended_at=ends)])
+        self.report([AttemptEnded(dispatch.token, result, failure, started_at=span[0], ended_at=span[1])])
 
     def _call(self, dispatch: Dispatch) -> tuple[Raw, Failure | None]:
         task, token = self._tasks[dispatch.task], dispatch.token
@@ -304,7 +309,7 @@ async def living(
 ) -> AsyncGenerator[World, None]:
     """A node over `store` for as long as the block lasts."""
     clock, outside = VirtualClock(now), outside or Outside()
-    machines: dict[str, Machine[Any]] = {RUN: RunMachine()}
+    machines: dict[str, Machine[Any]] = {RUN: RunMachine(), SCHEDULE: ScheduleMachine(ZoneCalendar())}
     actors = ActorMachine()
     executor = OutsideExecutor(apps, clock, outside)
     failures: list[BaseException] = []
@@ -313,7 +318,7 @@ async def living(
         clock=clock,
         store=store,
         programs=AppPrograms(apps, watchdog),
-        executor=executor,  # type: ignore[arg-type]
+        executor=executor,
         machine_of=lambda kind: machines.get(kind, actors),
         build="",
         memory_bytes=resident_bytes,

@@ -249,7 +249,9 @@ def test_nobody_is_overloaded_nothing_is_handed_out_twice_and_nobody_idles_while
                     offer.fits(tasks[waiting]) and offer.slots - used[name] >= tasks[waiting].slots
                     for name, offer in workers.items()
                 )
-        if held and data.draw(st.integers(0, 1)):
+        if not held:
+            continue
+        if data.draw(st.booleans()):
             ended = data.draw(st.sampled_from(sorted(held)))
             worker = held.pop(ended)
             used[worker] -= tasks[ended].slots

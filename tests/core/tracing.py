@@ -291,8 +291,8 @@ def _options(named: dict[str, str]) -> TaskOptions:
 
 def _token(text: str, named: dict[str, str], cell: Cell) -> Token:
     """call.attempt.dispatch, of the execution or handler under way unless said otherwise."""
-    call, attempt, dispatch = (int(part) for part in text.split("."))
-    execution = int(named.get("execution", cell.state.caller.execution))
+    call, attempt, dispatch = map(int, text.split("."))
+    execution = int(named.get("execution", "0")) or cell.state.caller.execution
     return Token(cell.key, execution, call, attempt, dispatch)
 
 
@@ -380,7 +380,7 @@ def _text(value: Any) -> str:
             return f"{key}:{execution}:{call}"
         case msgspec.Struct():
             return f"({shown(value)})"
-        case tuple():
-            return f"({', '.join(_text(part) for part in value)})"
+        case [*parts]:
+            return f"({', '.join(map(_text, parts))})"
         case _:
             return str(value)

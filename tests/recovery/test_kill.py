@@ -86,7 +86,7 @@ def check_results(folder: Path) -> None:
     assert seen["results"] == [victim.expected(number) for number in range(victim.RUNS)]
     assert sorted(map(int, seen["runs"])) == list(range(victim.RUNS))
     acknowledged = [json.loads(line) for line in (folder / "acknowledged").read_text().splitlines()]
-    told = Counter(seen["told"])
+    told: Counter[str] = Counter(seen["told"])
     assert {name for kind, name in acknowledged if kind == "told"} <= told.keys()
     assert set(told.values()) == {1}
 

@@ -22,6 +22,10 @@ from understudy_runtime.core.records import (
     Failed,
     Held,
     Released,
+    ScheduleDeleted,
+    SchedulePaused,
+    ScheduleResumed,
+    ScheduleSet,
 )
 
 SNAPSHOT_TURNS: Final = 256
@@ -31,7 +35,9 @@ SENDS_PER_TURN: Final = 1 << 20
 """Numbers of durable messages are the turn's number and a place in it."""
 FOREVER: Final = float("inf")
 
-_ROW_RECORDS: Final = frozenset({ExecutionStarted, Completed, Failed, Cancelled, Ended, Held, Released})
+_ROW_RECORDS: Final = frozenset({ExecutionStarted, Completed, Failed, Cancelled, Ended, Held, Released}) | frozenset(
+    {ScheduleSet, SchedulePaused, ScheduleResumed, ScheduleDeleted}
+)
 """Records after which the actor's row says something else."""
 
 

@@ -8,6 +8,7 @@ import typer
 
 from understudy_runtime.cli.dev import dev
 from understudy_runtime.cli.node import node, tokens
+from understudy_runtime.cli.schedules import schedules
 from understudy_runtime.cli.worker import worker
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ app.command("node")(node)
 app.command("dev")(dev)
 app.command("worker")(worker)
 app.add_typer(tokens, name="tokens")
+app.add_typer(schedules, name="schedules")
 
 Target = Annotated[
     str, typer.Argument(metavar="TARGET", help="The workflow: path/to/file.py:name or package.module:name.")

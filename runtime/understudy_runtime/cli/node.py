@@ -98,6 +98,7 @@ def node(
     check_replay: Annotated[
         bool, typer.Option("--check-replay", help="Replay every finished run in another process, as `dev` does.")
     ] = False,
+    parent: Annotated[int, typer.Option("--parent", hidden=True)] = 0,
 ) -> None:
     """Run a node with the apps of TARGET, and serve it until it is asked to leave.
 
@@ -127,7 +128,7 @@ def node(
     }
     from understudy_runtime.cli.serve import serve
 
-    serve(targets, options, config, check_replay=check_replay)
+    serve(targets, options, config, check_replay=check_replay, parent=parent)
 
 
 tokens = typer.Typer(help="Who may call a node.", no_args_is_help=True)

@@ -42,7 +42,7 @@ class Supervisor:
     def __init__(self, targets: Sequence[str], options: Sequence[str], folders: Sequence[Path]) -> None:
         self._command = [
             sys.executable, "-m", "understudy_runtime.cli", "node", *targets, *options,
-            "--check-replay", "--grace-s", str(GRACE_S),
+            "--check-replay", "--grace-s", str(GRACE_S), "--parent", str(os.getpid()),
         ]  # fmt: skip
         self._folders = folders
         self._signal = 0
@@ -52,7 +52,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
         seen = self._stamps()
-        child = self._start()
+        child: subprocess.Popen[bytes] | None = self._start()
         while not self._signal:
             self._woken.wait(EVERY_S)
             stamps = self._stamps()
@@ -72,7 +72,7 @@ class Supervisor:
         self._signal = number
         self._woken.set()
 
-    def _start(self) -> subprocess.Popen[bytes] | None:
+    def _start(self) -> subprocess.Popen[bytes]:
         # A session of its own: a Ctrl-C at the terminal comes to this process, which passes it on once.
         return subprocess.Popen(self._command, start_new_session=True)
 

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
+import signal
 import socket
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 
 from understudy.target import load_app
-from understudy_runtime.cli.output import leave
+from understudy_runtime.cli.output import FAILED, leave
 from understudy_runtime.cli.refusals import refusals
 from understudy_runtime.node import logs
 from understudy_runtime.node.config import load_config
 from understudy_runtime.node.service import Service
 
+_PR_SET_PDEATHSIG: Final = 1
 
-def serve(targets: Sequence[str], options: Mapping[str, Any], file: str, *, check_replay: bool) -> NoReturn:
+
+def serve(
+    targets: Sequence[str], options: Mapping[str, Any], file: str, *, check_replay: bool, parent: int
+) -> NoReturn:
+    """`parent` is the process that this one must not outlive (0: none)."""
     with refusals():
+        if parent:
+            _leave_with(parent)
         config = load_config(options, os.environ, file)
         config = msgspec.structs.replace(config, name=config.name or f"{socket.gethostname()}-{os.getpid()}")
         writer = logs.configure(config.log_format, config.log_level, config.name)
@@ -31,3 +41,11 @@ def serve(targets: Sequence[str], options: Mapping[str, Any], file: str, *, chec
         finally:
             writer.close()
         leave(code)
+
+
+def _leave_with(parent: int) -> None:
+    """Where the kernel can, have it tell this process when its parent dies, however that is."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    if os.getppid() != parent:  # it died before that
+        leave(FAILED)

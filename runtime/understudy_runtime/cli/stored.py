@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from understudy.errors import BadRequest, Bug, UnknownName
+from understudy.scheduling import ScheduleDescription
 from understudy_runtime.actors import journal
 from understudy_runtime.cli.place import Place
-from understudy_runtime.core.keys import RUN, run_key
-from understudy_runtime.core.messages import Describe, Description
+from understudy_runtime.core.keys import RUN, SCHEDULE, id_of, run_key, schedule_key
+from understudy_runtime.core.messages import Describe, Description, Machine, Reply
 from understudy_runtime.core.ports import ActorRow, JournalRow
 from understudy_runtime.core.records import ExecutionStarted, Turn
 from understudy_runtime.core.run import RunMachine
+from understudy_runtime.core.schedule import ScheduleMachine
+from understudy_runtime.execution.calendar import ZoneCalendar
 from understudy_runtime.storage.reading import Reader, open_reader
 
 OPEN: Final = frozenset({"running", "held"})
@@ -55,18 +58,36 @@ class Stored:
 
     def describe(self, run_id: str) -> Description:
         """How the run stands. UnknownName if there is none."""
-        found = self._reader.load([run_key(self._namespace, run_id)])[0]
-        if found.row is None:
+        reply = self._describe(run_key(self._namespace, run_id), RunMachine())
+        if reply is None:
             raise unknown(run_id)
-        machine = RunMachine()
+        if not isinstance(reply, Description):
+            raise Bug(f"run {run_id} answered Describe with {reply!r}")
+        return reply
+
+    def schedule(self, schedule_id: str) -> ScheduleDescription:
+        """How the schedule stands. UnknownName if there is none."""
+        reply = self._describe(schedule_key(self._namespace, schedule_id), ScheduleMachine(ZoneCalendar()))
+        if not isinstance(reply, ScheduleDescription):
+            raise UnknownName(f"there is no schedule {schedule_id!r}; `understudy schedules list` shows those there are")
+        return reply
+
+    def schedules(self, limit: int) -> list[ScheduleDescription]:
+        """Newest first."""
+        rows = self._reader.rows(namespace=self._namespace, kind=SCHEDULE, limit=ALL)
+        there = [row for row in rows if row.closed_at is None][:limit]
+        return [self.schedule(id_of(row.key)) for row in there]
+
+    def _describe(self, key: str, machine: Machine[Any]) -> Reply | None:
+        """What the actor answers to `Describe`; None if there is none."""
+        found = self._reader.load([key])[0]
+        if found.row is None:
+            return None
         state = machine.initial(found.key) if found.snapshot is None else machine.decode(found.snapshot)
         for turn in self._decoded(found.key, found.turns):
             for record in turn.records:
                 machine.apply(state, record, turn.at, turn.seq)
-        reply = machine.decide(state, Describe(), 0.0).reply
-        if not isinstance(reply, Description):
-            raise Bug(f"run {run_id} answered Describe with {reply!r}")
-        return reply
+        return machine.decide(state, Describe(), 0.0).reply
 
     def history(self, run_id: str) -> list[Turn]:
         """Every turn of the run, all executions. UnknownName if there is none."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from pathlib import Path
 from typing import Literal, cast
 
@@ -41,7 +43,7 @@ def run_worker(asked: Asked) -> None:
     with refusals():
         settings = _settings(asked)
         apps = [load_app(target) for target in asked.targets]
-        logs.configure(cast("Literal['auto', 'pretty', 'json']", asked.log_format), "info", settings.name or "worker")
+        logs.configure(cast("Literal['auto', 'pretty', 'json']", asked.log_format), "info", settings.name)
         # Not asyncio.run: it would wait for threads that user code has left behind.
         asyncio.new_event_loop().run_until_complete(work(apps, settings))
         leave(SUCCEEDED)
@@ -54,8 +56,8 @@ def _settings(asked: Asked) -> WorkerSettings:
         raise BadRequest(f"--log-format {asked.log_format}: give auto, pretty or json")
     return WorkerSettings(
         asked.connect,
+        asked.name or f"{socket.gethostname()}-{os.getpid()}",
         asked.slots,
-        asked.name,
         asked.namespace,
         tuple(checked_label(queue) for queue in asked.queues),
         checked_labels(asked.labels),

@@ -290,7 +290,14 @@ def _wake(decision: Decision, at: float) -> None:
 def _child(state: ActorState, command: ChildScheduled) -> Send:
     parent = Sender(state.key, state.in_flight, command.call) if command.wait else None
     key = f"{state.key}:{state.in_flight}:{command.call}"
-    start = Start(command.workflow, command.input, command.digest, parent=parent, idempotency_key=key)
+    start = Start(
+        command.workflow,
+        command.input,
+        command.digest,
+        deadline_s=command.deadline_s,
+        parent=parent,
+        idempotency_key=key,
+    )
     return Send(run_key(namespace_of(state.key), command.run_id), start)
 
 

@@ -1,6 +1,6 @@
 """Actor keys: `namespace/kind/id`, the address of every actor.
 
-The kind of a run is `run`; that of a user-defined actor is `actor.` and the name of its class, so that
+The kind of a run is `run`, that of a schedule `schedule`; that of a user-defined actor is `actor.` and the name of its class, so that
 no class can pass for a run. Only the id may contain slashes.
 """
 
@@ -9,12 +9,17 @@ from __future__ import annotations
 from typing import Final
 
 RUN: Final = "run"
+SCHEDULE: Final = "schedule"
 ACTOR_PREFIX: Final = "actor."
 MAX_ID_CHARS: Final = 512
 
 
 def run_key(namespace: str, run_id: str) -> str:
     return f"{namespace}/{RUN}/{run_id}"
+
+
+def schedule_key(namespace: str, schedule_id: str) -> str:
+    return f"{namespace}/{SCHEDULE}/{schedule_id}"
 
 
 def actor_key(namespace: str, actor: str, actor_id: str) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from understudy.options import TaskOptions
+from understudy.scheduling import RangeOverlap, ScheduleDescription, ScheduleSpec
 from understudy_runtime.core.records import NULL, AnyRecord, Failure, HeldWhy, MaybeRaw, Reusable, Sender
 
 RunStatus = Literal["running", "succeeded", "failed", "cancelled", "terminated", "timed_out", "held"]
@@ -75,6 +76,46 @@ class RetryRun(Message, frozen=True):
 
 class Describe(Message, frozen=True):
     """Answered with a `Description`; changes nothing."""
+
+
+# --- to schedules
+
+
+class SetSchedule(Message, frozen=True):
+    """Make the schedule, or make it this one. One that is the same already is left alone."""
+
+    spec: ScheduleSpec
+    if_exists: Literal["error", "update"] = "error"
+    paused: bool = False
+    """From the beginning; an existing schedule stays as it is."""
+    note: str = ""
+
+
+class PauseSchedule(Message, frozen=True):
+    note: str = ""
+
+
+class ResumeSchedule(Message, frozen=True):
+    note: str = ""
+
+
+class TriggerSchedule(Message, frozen=True):
+    """Start a run now, whatever else runs."""
+
+    idempotency_key: str = ""
+
+
+class BackfillSchedule(Message, frozen=True):
+    """Start a run for each nominal time from `since` to `until`, both included, that has none yet."""
+
+    since: float
+    until: float
+    overlap: RangeOverlap = "buffer"
+    idempotency_key: str = ""
+
+
+class DeleteSchedule(Message, frozen=True):
+    """Start no more; runs under way go on."""
 
 
 # --- from the executor
@@ -215,7 +256,19 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True):
     input: MaybeRaw = None
 
 
-Reply = Later | Started | Accepted | Refused | Description | Settled
+class Triggered(msgspec.Struct, frozen=True):
+    """Reply to `TriggerSchedule`."""
+
+    run_id: str
+
+
+class BackfillBegun(msgspec.Struct, frozen=True):
+    """Reply to `BackfillSchedule`: how many nominal times there are."""
+
+    count: int
+
+
+Reply = Later | Started | Accepted | Refused | Description | Settled | ScheduleDescription | Triggered | BackfillBegun
 
 
 class Decision(msgspec.Struct):
@@ -249,6 +302,12 @@ AnyMessage = (
     | Terminate
     | RetryRun
     | Describe
+    | SetSchedule
+    | PauseSchedule
+    | ResumeSchedule
+    | TriggerSchedule
+    | BackfillSchedule
+    | DeleteSchedule
     | AttemptEnded
     | AttemptProgressed
     | TimerDue

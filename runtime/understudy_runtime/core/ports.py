@@ -1,8 +1,8 @@
 """The ports: everything the engine needs from outside, as Protocols.
 
 `Store` says what happened. `Program` is user code, stepped inside a turn. `Executor` runs attempts and reports
-back. `Clock` is the only source of time, randomness and ids. Engine code reads none of these from anywhere else,
-so that a simulation can own them all.
+back. `Clock` is the only source of time, randomness and ids, and `Calendar` knows what local times are. Engine code
+reads none of these from anywhere else, so that a simulation can own them all.
 """
 
 from __future__ import annotations
@@ -29,6 +29,19 @@ class Clock(Protocol):
     def new_id(self) -> str:
         """A fresh id, unique for ever, that sorts by time of making."""
         ...
+
+
+class Calendar(Protocol):
+    """Cron expressions (see `understudy.cron`) in IANA time zones; times in seconds since 1970.
+
+    What it says may change with the time zone database, so that recovery never asks: records hold its answers.
+    """
+
+    def next(self, cron: str, tz: str, after: float) -> float | None:
+        """The first time that matches after `after`; None: there is none."""
+        ...
+
+    def previous(self, cron: str, tz: str, before: float) -> float | None: ...
 
 
 # --- the store

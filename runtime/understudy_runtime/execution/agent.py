@@ -144,12 +144,12 @@ class Agent:
     def _reported(self, reports: list[Report]) -> None:
         progress: list[AttemptProgressed] = []
         results: list[AttemptEnded] = []
-        credits = 0
+        freed = 0
         for report in reports:
             if isinstance(report, AttemptProgressed):
                 progress.append(report)
                 continue
-            credits += self._running.pop(report.token)
+            freed += self._running.pop(report.token)
             if report.token in self._unwanted:
                 self._unwanted.discard(report.token)
             else:
@@ -158,7 +158,7 @@ class Agent:
         if progress:
             # In a batch of its own: within a batch, ends come first, and this may be an ended attempt's last word.
             self._say(FromWorker(progress=progress))
-        self._say(FromWorker(0 if self._leaving else credits, results))
+        self._say(FromWorker(0 if self._leaving else freed, results))
         self._changed.set()
 
     def _abandon(self, tokens: tuple[Token, ...]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, Literal, Protocol
 
 import msgspec
+import structlog
 
 from understudy_runtime.core.matching import Offer
 from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Dispatch, Token
@@ -28,6 +29,8 @@ from understudy_runtime.core.workers import (
 
 PROGRESS_EVERY_S: Final = 1.0
 """An attempt's progress is passed on at most this often, because every report is made durable."""
+
+log = structlog.get_logger("understudy.workers")
 
 Status = Literal["active", "blocked", "away", "leaving"]
 
@@ -227,13 +230,21 @@ class Session:
             if held is not None:
                 held.progress = progress
                 self._pass_on(held, self._heard_at, reports)
-        self._health = batch.health or self._health
+        if batch.health is not None:
+            self._note(batch.health)
         if batch.health is not None or batch.leaving:
             self._host.rests(self, self._leaving or self._health.blocked_s > 0)
         if settled:
             self.send(ToWorker(settled=settled))
         self._host.report(reports)
         self._host.hand_out()
+
+    def _note(self, health: Health) -> None:
+        was, self._health = bool(self._health.blocked_s), health
+        if health.blocked_s and not was:
+            log.warning("worker blocked", worker=self.name, why=self.info().trouble, lag_s=round(health.blocked_s, 1))
+        elif was and not health.blocked_s:
+            log.info("worker answers again", worker=self.name)
 
     def _take_end(self, ended: AttemptEnded, reports: list[Report], settled: list[Settled]) -> None:
         held = self.holds.get(ended.token)

@@ -39,6 +39,7 @@ from understudy_runtime.core.ports import Clock, Programs, Store
 from understudy_runtime.core.records import Turn
 from understudy_runtime.node.bridge import Bridge, Respond
 from understudy_runtime.node.retrying import retry
+from understudy_runtime.node.schedules import LocalSchedules
 
 MAX_LISTED: Final = 10_000
 
@@ -46,7 +47,7 @@ Watch = Callable[[str], object]
 """Watch the run of this key, on the engine's loop."""
 
 
-class LocalDoor:
+class LocalDoor(LocalSchedules):
     """Implements `Door`; its methods are awaited on the caller's loop."""
 
     def __init__(

@@ -131,7 +131,7 @@ def _shared(node: str, pretty: bool) -> list[Processor]:
 def _in_order(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """When, how bad and what come first: lines are read by people, too."""
     first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
-    return first | event
+    return {**first, **event}
 
 
 def name_run(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

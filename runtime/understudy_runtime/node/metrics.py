@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from understudy.app import App
 from understudy_runtime.core.figures import Histogram
@@ -125,6 +124,6 @@ def _gauge(name: str, help: str, value: float) -> Metric:
 
 
 def _distribution(metric: HistogramMetricFamily, histogram: Histogram, *labels: str) -> HistogramMetricFamily:
-    bounds = [*map(floatToGoString, histogram.bounds), "+Inf"]
+    bounds = [*(str(float(bound)) for bound in histogram.bounds), "+Inf"]
     metric.add_metric(labels, list(zip(bounds, accumulate(histogram.counts), strict=True)), histogram.total)
     return metric

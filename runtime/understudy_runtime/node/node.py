@@ -16,16 +16,19 @@ from understudy.definitions import TaskDefinition, WorkflowDefinition
 from understudy.errors import BadDefinition
 from understudy_runtime.actors.engine import Engine
 from understudy_runtime.core.actor import ActorMachine
-from understudy_runtime.core.keys import RUN
+from understudy_runtime.core.keys import RUN, SCHEDULE
 from understudy_runtime.core.messages import Machine
 from understudy_runtime.core.ports import Clock, Store
 from understudy_runtime.core.run import RunMachine
+from understudy_runtime.core.schedule import ScheduleMachine
+from understudy_runtime.execution.calendar import ZoneCalendar
 from understudy_runtime.execution.executor import Limits, LocalExecutor
 from understudy_runtime.execution.pool import WorkerPool
 from understudy_runtime.execution.program import Watchdog
 from understudy_runtime.execution.programs import AppPrograms
 from understudy_runtime.node.bridge import Bridge
 from understudy_runtime.node.doors import LocalDoor
+from understudy_runtime.node.schedules import declare
 
 RESIDENT_BYTES: Final = 32 * 2**20
 GRACE_S: Final = 2.0
@@ -92,7 +95,7 @@ async def running(
     watchdog = Watchdog()
     programs = AppPrograms(apps, watchdog)
     tasks, workflows = gather(apps)
-    machines: dict[str, Machine[Any]] = {RUN: RunMachine()}
+    machines: dict[str, Machine[Any]] = {RUN: RunMachine(), SCHEDULE: ScheduleMachine(ZoneCalendar())}
     actors = ActorMachine()
     await store.open(name, clock.now())
     try:
@@ -122,6 +125,7 @@ async def running(
 
         try:
             await engine.start()
+            await declare(engine, settings.namespace, apps)
             yield Node(name, engine, local, pool, door, door_over)
         finally:
             await executor.close(settings.grace_s)

@@ -14,6 +14,7 @@ import msgspec
 from understudy.door import HistoryTurn
 from understudy.errors import UnderstudyError
 from understudy.target import load_app
+from understudy_runtime.node import logs
 from understudy_runtime.node.replay_checks import Replayed
 from understudy_runtime.node.testing import differences
 
@@ -26,6 +27,7 @@ class _ToReplay(msgspec.Struct, frozen=True):
 def main(targets: list[str]) -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    logs.configure("auto", "warning", "replay")
     apps = list({id(app): app for app in map(load_app, targets)}.values())
     for line in sys.stdin.buffer:
         asked = msgspec.json.decode(line, type=_ToReplay)

@@ -160,7 +160,11 @@ class Service:
     async def _replay_checks(self, opened: Opened) -> AsyncGenerator[None, None]:
         checks = ReplayChecks(opened.bridge, self._check_replay)
         loop = asyncio.get_running_loop()
-        opened.node.engine.on_closed = lambda key: loop.call_soon_threadsafe(checks.add, key)
+
+        def closed(key: str) -> None:
+            loop.call_soon_threadsafe(checks.add, key)
+
+        opened.node.engine.on_closed = closed
         task = loop.create_task(checks.run())
         try:
             yield

@@ -12,7 +12,6 @@ import asyncio
 import os
 import random
 import signal
-import socket
 import uuid
 from collections.abc import Sequence
 from typing import Final
@@ -42,12 +41,12 @@ log = structlog.get_logger("understudy.worker")
 class WorkerSettings(msgspec.Struct, frozen=True):
     """`connect` is host:port. `slots` is how many attempts run at once, of all kinds together.
 
-    `grace_s`: seconds that running attempts get to end in when the worker is asked to leave. `credentials` None: no TLS.
+    `grace_s`: seconds that running attempts get to end in when the worker is asked to leave. No `credentials`: no TLS.
     """
 
     connect: str
+    name: str
     slots: int = DEFAULT_SLOTS
-    name: str = ""
     namespace: str = ""
     queues: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -85,7 +84,7 @@ def _hello(apps: Sequence[App], settings: WorkerSettings) -> Hello:
         raise BadRequest(f"there are no tasks in {', '.join(app.name for app in apps)} for a worker to run")
     return Hello(
         uuid.uuid4().hex,
-        settings.name or f"{socket.gethostname()}-{os.getpid()}",
+        settings.name,
         frozenset(tasks),
         settings.slots,
         settings.namespace,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from typing import Final, TypeVar
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
+from typing import Final
 
 from understudy.errors import Overloaded, UnknownName
 from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, values_pb2
@@ -12,8 +13,6 @@ from understudy_runtime.rpc import wire
 from understudy_runtime.rpc.errors import NodeClosing
 from understudy_runtime.rpc.limits import MAX_PAGE, PAGE_BYTES, Limits
 from understudy_runtime.rpc.ports import Cluster, Definitions, DoorOf, ServedDoor
-
-T = TypeVar("T")
 
 RUN: Final = "run"
 ENDED: Final = frozenset({"succeeded", "failed", "cancelled", "terminated", "timed_out"})
@@ -64,8 +63,8 @@ class Calls:
             outcome = waited.outcome if waited.HasField("outcome") else None
             return runs_pb2.StartAndWaitResponse(run_id=started.run_id, outcome=outcome)
         given, digest = wire.call(start.input, self._definitions.workflow(start.workflow))
-        ended = await self._wait(
-            self._door(start.namespace).run(
+        with self._place():
+            ended = await self._door(start.namespace).run(
                 start.workflow,
                 given,
                 digest,
@@ -73,7 +72,6 @@ class Calls:
                 if_exists=wire.if_exists(start.if_exists),
                 idempotency_key=wire.key(start.idempotency_key),
             )
-        )
         return runs_pb2.StartAndWaitResponse(run_id=ended.run_id, outcome=wire.outcome(ended))
 
     async def get_run(self, request: runs_pb2.GetRunRequest) -> runs_pb2.GetRunResponse:
@@ -96,7 +94,8 @@ class Calls:
         timeout_s = wire.duration_s(request.timeout) if request.HasField("timeout") else None
         try:
             async with asyncio.timeout(timeout_s):
-                ended = await self._wait(self._door(request.namespace).wait(request.run_id))
+                with self._place():
+                    ended = await self._door(request.namespace).wait(request.run_id)
         except TimeoutError:
             return runs_pb2.WaitRunResponse()
         return runs_pb2.WaitRunResponse(outcome=wire.outcome(ended))
@@ -159,7 +158,8 @@ class Calls:
                     continue
                 if described.status in ENDED:
                     return
-                await self._wait(changed.wait())
+                with self._place():
+                    await changed.wait()
         finally:
             forget()
 
@@ -175,8 +175,8 @@ class Calls:
         door, key = self._door(request.namespace), wire.key(request.idempotency_key)
         args = await self._handler_call(door, request.address, request.handler, request.arguments)
         to = wire.address(request.address)
-        asked = door.ask(to, request.handler, args, readonly=request.readonly, idempotency_key=key)
-        return wire.reply(await self._wait(asked))
+        with self._place():
+            return wire.reply(await door.ask(to, request.handler, args, readonly=request.readonly, idempotency_key=key))
 
     async def _handler_call(
         self, door: ServedDoor, to: actors_pb2.Address, handler: str, arguments: values_pb2.Arguments
@@ -211,17 +211,18 @@ class Calls:
     def _door(self, namespace: str) -> ServedDoor:
         return self._door_of(wire.namespace(namespace))
 
-    async def _wait(self, ending: Awaitable[T]) -> T:
-        """Wait as one of a bounded number, and no longer than the node is open."""
+    @contextmanager
+    def _place(self) -> Generator[None]:
+        """Wait inside as one of a bounded number, and no longer than the node is open."""
+        if self._closing:
+            raise NodeClosing
+        if len(self._waiting) >= self._limits.max_waiting:
+            raise Overloaded(f"{self._limits.max_waiting} calls are waiting on this node; try again later")
         task = asyncio.current_task()
         assert task is not None
+        self._waiting.add(task)
         try:
-            if self._closing:
-                raise NodeClosing
-            if len(self._waiting) >= self._limits.max_waiting:
-                raise Overloaded(f"{self._limits.max_waiting} calls are waiting on this node; try again later")
-            self._waiting.add(task)
-            return await ending
+            yield
         except asyncio.CancelledError:
             if self._closing:
                 raise NodeClosing from None

@@ -24,7 +24,9 @@ class Certificates:
     def credentials(self) -> grpc.ServerCredentials:
         """BadRequest if a file cannot be read, or holds no PEM."""
         return grpc.dynamic_ssl_server_credentials(
-            self._read(), self._renewed, require_client_authentication=self._client_ca is not None
+            self._read(),
+            self._renewed,  # type: ignore[arg-type] # the stubs do not know that None means no change
+            require_client_authentication=self._client_ca is not None,
         )
 
     def _renewed(self) -> grpc.ServerCertificateConfiguration | None:

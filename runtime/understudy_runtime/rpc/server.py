@@ -15,10 +15,11 @@ from typing import Any, Final
 import grpc.aio
 from google.protobuf import message_factory
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from understudy.errors import BadRequest
+from understudy.errors import BadInput, BadRequest
 from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, sessions_pb2
 from understudy_runtime.rpc.calls import Calls
 from understudy_runtime.rpc.errors import Refusal, refusal, to_trailers
@@ -124,6 +125,7 @@ def _options(limits: Limits) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", MAX_RESPONSE_BYTES),
         ("grpc.keepalive_time_ms", keepalive_ms),
         ("grpc.keepalive_timeout_ms", keepalive_ms),
+        ("grpc.http2.ping_timeout_ms", keepalive_ms),  # a minute otherwise, whatever the one above says
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         # Clients may ping, too, and more often than gRPC's own five minutes.
@@ -157,13 +159,37 @@ def _handler(method: MethodDescriptor, behaviour: Any) -> grpc.RpcMethodHandler[
         (False, True): grpc.unary_stream_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }[method.client_streaming, method.server_streaming]
-    return make(behaviour, request_deserializer=request.FromString, response_serializer=response.SerializeToString)
+    read = _read_strictly(request) if method.client_streaming else _read(request)
+    return make(behaviour, request_deserializer=read, response_serializer=response.SerializeToString)
+
+
+def _read(kind: type[Message]) -> Callable[[bytes], Message | BadInput]:
+    # What a deserializer raises, grpc logs as our fault and tells as UNKNOWN; so the method is handed the error.
+    def read(data: bytes) -> Message | BadInput:
+        try:
+            return kind.FromString(data)
+        except DecodeError as error:
+            return BadInput(f"the request is no {kind.DESCRIPTOR.full_name}: {error}")
+
+    return read
+
+
+def _read_strictly(kind: type[Message]) -> Callable[[bytes], Message]:
+    """For streams: the error comes out of the method's own `read`."""
+
+    def read(data: bytes) -> Message:
+        message = _read(kind)(data)
+        if isinstance(message, BadInput):
+            raise message
+        return message
+
+    return read
 
 
 def _answered(method: Callable[[Any], Awaitable[Any]]) -> Any:
     async def behave(request: Any, context: Context) -> Any:
         try:
-            return await method(request)
+            return await method(_message(request))
         except Exception as error:
             return await _abort(context, refusal(error))
 
@@ -173,7 +199,7 @@ def _answered(method: Callable[[Any], Awaitable[Any]]) -> Any:
 def _told(method: Callable[[Any], AsyncIterator[Any]]) -> Any:
     async def behave(request: Any, context: Context) -> None:
         try:
-            async for response in method(request):
+            async for response in method(_message(request)):
                 await context.write(response)
         except Exception as error:
             await _abort(context, refusal(error))
@@ -183,11 +209,20 @@ def _told(method: Callable[[Any], AsyncIterator[Any]]) -> Any:
 
 def _streaming(method: Stream) -> Any:
     async def behave(requests: AsyncIterator[Any], context: Context) -> None:
-        refused = await method(context)
+        try:
+            refused = await method(context)
+        except Exception as error:
+            refused = refusal(error)
         if refused is not None:
             await _abort(context, refused)
 
     return behave
+
+
+def _message(request: Any) -> Any:
+    if isinstance(request, BadInput):
+        raise request
+    return request
 
 
 async def _abort(context: Context, refused: Refusal) -> Any:

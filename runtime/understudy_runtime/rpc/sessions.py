@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import grpc.aio
 
-from understudy.errors import BadRequest, Overloaded
+from understudy.errors import BadInput, BadRequest, Overloaded
 from understudy_proto.v1 import sessions_pb2
 from understudy_runtime.rpc.calls import Calls
 from understudy_runtime.rpc.errors import NodeClosing, Refusal, refusal, to_error
@@ -45,7 +45,7 @@ class Sessions:
     def close(self) -> None:
         """End all sessions once they have been told what is known."""
         for session in self._open:
-            session.close()
+            session.close(refusal(NodeClosing()))
 
 
 class _Session:
@@ -60,10 +60,11 @@ class _Session:
         self._results: deque[sessions_pb2.CallResult] = deque()
         self._news = asyncio.Event()
         self._ended = False
-        self._closing = False
+        self._refused: Refusal | None = None
 
-    def close(self) -> None:
-        self._closing = True
+    def close(self, refused: Refusal) -> None:
+        """End it, for this reason, once the client has been told what is known."""
+        self._refused = refused
         self._news.set()
 
     async def serve(self) -> Refusal | None:
@@ -71,7 +72,7 @@ class _Session:
         try:
             await self._context.write(self._limits_message())
             await self._write()
-            return refusal(NodeClosing()) if self._closing else None
+            return self._refused
         finally:
             # The client is gone or has been answered: nobody waits any longer for what is still open.
             reader.cancel()
@@ -92,6 +93,8 @@ class _Session:
                         continue
                     # The session lives as long as its calls, and holds them.
                     self._open[call.number] = create_task(self._carry_out(call))
+        except BadInput as error:
+            self.close(refusal(error))
         finally:
             self._ended = True
             self._news.set()
@@ -136,7 +139,7 @@ class _Session:
 
     async def _write(self) -> None:
         """Until the client has ended its side and everything is answered, or the node closes."""
-        while self._results or not (self._closing or (self._ended and not self._open)):
+        while self._results or not (self._refused or (self._ended and not self._open)):
             if not self._results:
                 self._news.clear()
                 await self._news.wait()

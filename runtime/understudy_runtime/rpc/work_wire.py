@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final, cast
 
 import msgspec
-from google.protobuf import duration_pb2
+from google.protobuf import duration_pb2, timestamp_pb2
 from msgspec import Raw
 
 from understudy.errors import BadInput, BadRequest
@@ -38,6 +38,8 @@ BATCH_BYTES: Final = 2**20
 MAX_NAME_CHARS: Final = 200
 MAX_TEXT_CHARS: Final = 10_000
 _MIB: Final = 2**20
+_END_OF_TIME: Final = 253_402_300_800
+"""The year 10000, after which protobuf has no timestamps."""
 
 _decode: Final = msgspec.json.Decoder().decode
 
@@ -165,11 +167,7 @@ def _ended(said: workers_pb2.AttemptResult) -> AttemptEnded:
         case _:
             failed = Failure("BadInput", "the worker reported neither a result nor a failure", final=True)
     return AttemptEnded(
-        token(said.token),
-        result,
-        failed,
-        started_at=said.started_at.ToNanoseconds() / 1e9,
-        ended_at=said.ended_at.ToNanoseconds() / 1e9,
+        token(said.token), result, failed, started_at=_time(said.started_at), ended_at=_time(said.ended_at)
     )
 
 
@@ -288,6 +286,12 @@ def duration(seconds: float) -> duration_pb2.Duration:
     made = duration_pb2.Duration()
     made.FromNanoseconds(round(seconds * 1e9))
     return made
+
+
+def _time(said: timestamp_pb2.Timestamp) -> float:
+    """Seconds since 1970; 0 (not known) for what no clock could have shown."""
+    seconds = said.seconds + said.nanos / 1e9
+    return seconds if 0 <= seconds < _END_OF_TIME else 0.0
 
 
 def _maybe_duration(seconds: float | None) -> duration_pb2.Duration | None:

@@ -52,7 +52,7 @@ Apply = Callable[[RunState, Any, float], None]
 def _apply_started(state: RunState, record: ExecutionStarted, at: float) -> None:
     if record.execution == 1:
         state.created_at = at
-        state.parent = record.parent
+    state.parent = record.parent or state.parent
     state.workflow, state.input, state.digest, state.build = record.workflow, record.input, record.digest, record.build
     state.execution, state.status = record.execution, "running"
     state.began_seq, state.turns = state.last_seq, 1

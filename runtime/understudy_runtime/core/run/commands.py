@@ -80,7 +80,15 @@ def _child_scheduled(asking: Asking, command: ChildScheduled) -> None:
     state = asking.state
     parent = Sender(state.key, state.execution, command.call) if command.wait else None
     key = f"{state.key}:{state.execution}:{command.call}"
-    start = Start(command.workflow, command.input, command.digest, state.build, parent=parent, idempotency_key=key)
+    start = Start(
+        command.workflow,
+        command.input,
+        command.digest,
+        state.build,
+        deadline_s=command.deadline_s,
+        parent=parent,
+        idempotency_key=key,
+    )
     asking.decision.send.append(Send(run_key(namespace_of(state.key), command.run_id), start))
 
 

@@ -51,11 +51,13 @@ MAX_TURNS: Final = 50_000
 
 
 def _start(state: RunState, message: Start, now: float) -> Decision:
-    if not state.status:
+    if not state.status or _called_again(state, message):
         started = ExecutionStarted(
             message.workflow,
             message.input,
             key=state.key,
+            execution=state.execution + 1,
+            cause="retried" if state.execution else "started",
             digest=message.digest,
             build=message.build,
             deadline_s=message.deadline_s,
@@ -63,11 +65,23 @@ def _start(state: RunState, message: Start, now: float) -> Decision:
             idempotency_key=message.idempotency_key,
         )
         timer = None if message.deadline_s is None else now + message.deadline_s
-        return Decision(append=[started], activate=True, timer=timer, reply=Started(1))
+        return Decision(append=[started], activate=True, timer=timer, reply=Started(started.execution))
     repeated = bool(message.idempotency_key) and message.idempotency_key in state.deliveries.remembered
     if repeated or message.if_exists == "return":
         return _join(state, message)
     return _refuse_start(message, Refused("AlreadyExists", f"run {state.key} exists already and is {state.status}"))
+
+
+def _called_again(state: RunState, message: Start) -> bool:
+    """A later execution of the parent calls a child by the same id: it is done again, like all that it calls."""
+    now, before = message.parent, state.parent
+    return (
+        now is not None
+        and before is not None
+        and state.status in CLOSED
+        and now.key == before.key
+        and now.execution > before.execution
+    )
 
 
 def _join(state: RunState, message: Start) -> Decision:

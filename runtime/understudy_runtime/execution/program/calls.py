@@ -247,7 +247,8 @@ class Calls:
         data, digest = workflow.call.encode(args, kwargs)
         number = self._next()
         child_id = f"{name_of(self._key)}.{self._execution}.{number}" if run_id is None else run_id
-        self.commands.append(ChildScheduled(number, workflow.name, child_id, Raw(data), digest, wait))
+        child = ChildScheduled(number, workflow.name, child_id, Raw(data), digest, wait, workflow.deadline_s)
+        self.commands.append(child)
         return number, child_id
 
     def _address(self, key_suffix: str) -> str:

@@ -1,0 +1,291 @@
+"""What a schedule does with each message: one function a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from understudy.scheduling import ScheduleDescription, ScheduleSpec
+from understudy_runtime.core import deliveries as delivering
+from understudy_runtime.core.keys import id_of
+from understudy_runtime.core.messages import (
+    Accepted,
+    Answer,
+    AnyMessage,
+    BackfillBegun,
+    BackfillSchedule,
+    Decision,
+    DeleteSchedule,
+    Deliver,
+    Describe,
+    PauseSchedule,
+    Recovered,
+    Refused,
+    ResumeSchedule,
+    SetSchedule,
+    TimerDue,
+    Triggered,
+    TriggerSchedule,
+)
+from understudy_runtime.core.ports import Calendar
+from understudy_runtime.core.records import (
+    RangeBegun,
+    ScheduleAdvanced,
+    ScheduleDeleted,
+    ScheduledRunEnded,
+    SchedulePaused,
+    ScheduleResumed,
+    ScheduleSet,
+)
+from understudy_runtime.core.schedule.starting import Plan
+from understudy_runtime.core.schedule.state import MAX_RANGES, MAX_RUNNING, Range, ScheduleState
+from understudy_runtime.core.schedule.times import (
+    TICK_S,
+    due_at,
+    next_time,
+    next_within,
+    previous_time,
+    up_to,
+)
+
+ON_TIME_S: Final = 60.0
+"""A run that starts so late, jitter apart, is still on time; a nominal time further back was missed."""
+MAX_CATCH_UP: Final = 1_000
+"""Nominal times made up for after an outage, the newest; older ones stay missed."""
+MAX_BACKFILL: Final = 1_000
+"""Nominal times in one backfill."""
+
+
+def _set(state: ScheduleState, message: SetSchedule, now: float, calendar: Calendar) -> Decision:
+    old, spec = state.spec, message.spec
+    if old == spec:
+        return Decision(reply=Accepted())
+    if old is None:
+        next_at = next_within(calendar, spec, now)
+        decision = Decision(append=[ScheduleSet(spec, next_at)], reply=Accepted())
+        if message.paused:
+            decision.append.append(SchedulePaused(message.note))
+        return _waking(decision, state, spec, None if message.paused else next_at)
+    if message.if_exists == "error":
+        return Decision(reply=Refused("AlreadyExists", f"schedule {id_of(state.key)} exists already and is another one"))
+    # Nominal times that have passed unnoticed must not be lost to a change of something else.
+    next_at = state.next if old.timing == spec.timing else next_within(calendar, spec, now)
+    decision = Decision(append=[ScheduleSet(spec, next_at)], reply=Accepted())
+    return _waking(decision, state, spec, None if state.paused else next_at)
+
+
+def _pause(state: ScheduleState, message: PauseSchedule, now: float, calendar: Calendar) -> Decision:
+    if state.spec is None:
+        return _unknown(state)
+    if state.paused and message.note == state.note:
+        return Decision(reply=Accepted())
+    return Decision(append=[SchedulePaused(message.note)], reply=Accepted())
+
+
+def _resume(state: ScheduleState, message: ResumeSchedule, now: float, calendar: Calendar) -> Decision:
+    if state.spec is None:
+        return _unknown(state)
+    if not state.paused:
+        return Decision(reply=Accepted())
+    next_at = next_within(calendar, state.spec, now)
+    decision = Decision(append=[ScheduleResumed(next_at, message.note)], reply=Accepted())
+    return _waking(decision, state, state.spec, next_at)
+
+
+def _trigger(state: ScheduleState, message: TriggerSchedule, now: float, calendar: Calendar) -> Decision:
+    if state.spec is None:
+        return _unknown(state)
+    known = state.deliveries.remembered.get(message.idempotency_key)
+    if known is not None:
+        return Decision(reply=Triggered(msgspec.json.decode(known.result or b'""')))
+    if len(state.running) >= MAX_RUNNING:
+        return Decision(
+            reply=Refused("Overloaded", f"{MAX_RUNNING} runs of schedule {id_of(state.key)} have not ended yet")
+        )
+    decision = Decision()
+    plan = Plan(state, state.spec, calendar, decision)
+    decision.reply = Triggered(plan.trigger(round(now, 3), message.idempotency_key))
+    return decision
+
+
+def _backfill(state: ScheduleState, message: BackfillSchedule, now: float, calendar: Calendar) -> Decision:
+    spec = state.spec
+    if spec is None:
+        return _unknown(state)
+    known = state.deliveries.remembered.get(message.idempotency_key)
+    if known is not None:
+        return Decision(reply=BackfillBegun(msgspec.json.decode(known.result or b"0")))
+    if len(state.ranges) >= MAX_RANGES:
+        return Decision(reply=Refused("Overloaded", f"{MAX_RANGES} backfills are under way; wait for one to end"))
+    first = at = up_to(message.until, next_time(calendar, spec, message.since - TICK_S))
+    count = 0
+    while at is not None and count <= MAX_BACKFILL:
+        count += 1
+        at = up_to(message.until, next_time(calendar, spec, at))
+    if count > MAX_BACKFILL:
+        return Decision(
+            reply=Refused("BadRequest", f"more than {MAX_BACKFILL} nominal times lie there; give a shorter range")
+        )
+    if first is None:
+        return Decision(reply=BackfillBegun(0))
+    begun = RangeBegun(first, message.until, message.overlap, "backfill", message.idempotency_key, count)
+    return Decision(append=[begun], timer=now, reply=BackfillBegun(count))
+
+
+def _delete(state: ScheduleState, message: DeleteSchedule, now: float, calendar: Calendar) -> Decision:
+    if state.spec is None:
+        return _unknown(state)
+    return Decision(append=[ScheduleDeleted()], reply=Accepted())
+
+
+def _answer(state: ScheduleState, message: Answer, now: float, calendar: Calendar) -> Decision:
+    if state.spec is None or message.call not in state.running:
+        return Decision()
+    failure = message.failure
+    existed = failure is not None and failure.final and failure.type == "AlreadyExists"
+    ended = ScheduledRunEnded(message.call, "" if failure is None or existed else failure.type or "error", existed)
+    decision = Decision(append=[ended])
+    plan = Plan(state, state.spec, calendar, decision)
+    del plan.running[message.call]
+    plan.go_on()
+    return _come_back(decision, plan, now)
+
+
+def _timer_due(state: ScheduleState, message: TimerDue, now: float, calendar: Calendar) -> Decision:
+    decision = Decision()
+    if state.spec is None:
+        return decision
+    plan = Plan(state, state.spec, calendar, decision)
+    late = None if state.paused else _late(state, state.spec, now, calendar)
+    if late is not None:
+        decision.append.append(late)
+        _catch_up(plan, late, now)
+    plan.go_on()
+    if not state.paused:
+        _on_time(plan, state.next if late is None else late.next, now)
+    return decision
+
+
+def _late(state: ScheduleState, spec: ScheduleSpec, now: float, calendar: Calendar) -> ScheduleAdvanced | None:
+    """The nominal times that were missed while no node ran; None if there are none."""
+    limit = now - spec.jitter_s - ON_TIME_S
+    if state.next is None or state.next >= limit:
+        return None
+    last = previous_time(calendar, spec, limit if spec.ends_at is None else min(limit, spec.ends_at + TICK_S))
+    last = state.next if last is None else max(last, state.next)
+    return ScheduleAdvanced(next_within(calendar, spec, last), state.next, last)
+
+
+def _catch_up(plan: Plan, late: ScheduleAdvanced, now: float) -> None:
+    """Begin a range over those of the missed nominal times that the policy wants made up for."""
+    spec, first, last = plan.spec, late.missed_from, late.missed_to
+    if first is None or last is None or spec.catch_up == "skip":
+        return
+    if spec.catch_up == "one":
+        if late.next is not None and due_at(plan.state.key, spec, late.next) <= now:
+            return  # another one is on time, and will do for those that were missed
+        first = last
+    else:
+        first = _newest(plan.calendar, spec, first, last)
+    begun = RangeBegun(first, last, spec.overlap, "catch_up")
+    plan.decision.append.append(begun)
+    plan.begin(Range(begun.next, begun.until, begun.overlap, begun.why))
+
+
+def _newest(calendar: Calendar, spec: ScheduleSpec, first: float, last: float) -> float:
+    """The earliest of the newest `MAX_CATCH_UP` nominal times from `first` to `last`."""
+    at = last
+    for _ in range(MAX_CATCH_UP - 1):
+        before = previous_time(calendar, spec, at)
+        if before is None or before < first:
+            break
+        at = before
+    return at
+
+
+def _on_time(plan: Plan, next_at: float | None, now: float) -> None:
+    """Decide on every nominal time that is due."""
+    state, spec, at = plan.state, plan.spec, next_at
+    while at is not None and not plan.full and due_at(state.key, spec, at) <= now:
+        plan.take(at, "schedule", spec.overlap)
+        at = next_within(plan.calendar, spec, at)
+    if at != next_at:
+        plan.decision.append.append(ScheduleAdvanced(at))
+
+
+def _describe(state: ScheduleState, message: Describe, now: float, calendar: Calendar) -> Decision:
+    spec = state.spec
+    if spec is None:
+        return _unknown(state)
+    next_at = None if state.paused else state.next
+    return Decision(
+        reply=ScheduleDescription(
+            id_of(state.key),
+            spec,
+            "paused" if state.paused else "active",
+            state.note,
+            state.created_at,
+            next_at,
+            None if next_at is None else due_at(state.key, spec, next_at),
+            tuple(state.running.values()),
+            len(state.buffer),
+            len(state.ranges),
+            state.started,
+            state.succeeded,
+            state.failed,
+            state.passed_over,
+            state.missed_from,
+            state.missed_to,
+            tuple(state.recent),
+        )
+    )
+
+
+def _recovered(state: ScheduleState, message: Recovered, now: float, calendar: Calendar) -> Decision:
+    """Nothing of a schedule goes on outside of it but runs, which answer when they end."""
+    return Decision()
+
+
+def _deliver(state: ScheduleState, message: Deliver, now: float, calendar: Calendar) -> Decision:
+    return delivering.refuse(message, _NOT_FOR_SCHEDULES)
+
+
+def not_for_schedules(state: ScheduleState, message: AnyMessage, now: float, calendar: Calendar) -> Decision:
+    return Decision(reply=_NOT_FOR_SCHEDULES)
+
+
+_NOT_FOR_SCHEDULES: Final = Refused("BadRequest", "that is a schedule, neither a run nor an actor")
+
+
+def _unknown(state: ScheduleState) -> Decision:
+    return Decision(reply=Refused("UnknownName", f"there is no schedule {id_of(state.key)}"))
+
+
+def _waking(decision: Decision, state: ScheduleState, spec: ScheduleSpec, next_at: float | None) -> Decision:
+    if next_at is not None:
+        decision.timer = due_at(state.key, spec, next_at)
+    return decision
+
+
+def _come_back(decision: Decision, plan: Plan, now: float) -> Decision:
+    """A range that could go on, had there not been so many in this turn, is due at once."""
+    if plan.ranges and not plan.ranges[0].waits(plan.busy):
+        decision.timer = now
+    return decision
+
+
+DECIDE: Final[dict[type, Callable[[ScheduleState, Any, float, Calendar], Decision]]] = {
+    SetSchedule: _set,
+    PauseSchedule: _pause,
+    ResumeSchedule: _resume,
+    TriggerSchedule: _trigger,
+    BackfillSchedule: _backfill,
+    DeleteSchedule: _delete,
+    Answer: _answer,
+    TimerDue: _timer_due,
+    Recovered: _recovered,
+    Describe: _describe,
+    Deliver: _deliver,
+}

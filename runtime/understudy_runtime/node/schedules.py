@@ -1,0 +1,137 @@
+"""Schedules at the node: those that the code declares, and the part of `LocalDoor` that minds them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from understudy import errors
+from understudy.app import App
+from understudy.definitions import WorkflowDefinition
+from understudy.errors import BadDefinition, UnknownName
+from understudy.schedules import IfScheduleExists
+from understudy.scheduling import RangeOverlap, ScheduleDescription, ScheduleSpec, checked, checked_schedule_id
+from understudy_runtime.actors.engine import Engine
+from understudy_runtime.core.keys import SCHEDULE, id_of, schedule_key
+from understudy_runtime.core.messages import (
+    AnyMessage,
+    BackfillBegun,
+    BackfillSchedule,
+    DeleteSchedule,
+    Describe,
+    PauseSchedule,
+    Refused,
+    Reply,
+    ResumeSchedule,
+    SetSchedule,
+    Triggered,
+    TriggerSchedule,
+)
+from understudy_runtime.core.ports import Store
+from understudy_runtime.node.bridge import Bridge
+
+MAX_LISTED: Final = 1_000
+STATUSES: Final = ("active", "paused")
+"""Of schedules that there are; deleted ones keep their rows."""
+
+
+async def declare(engine: Engine, namespace: str, apps: Sequence[App]) -> None:
+    """Make the schedules of the code, or make them what the code says now. Durable when it returns.
+
+    A schedule that is as it was is left alone, so that any number of nodes may start.
+    """
+    told: list[asyncio.Future[Reply | BaseException]] = []
+    for schedule_id, spec in _declared(apps).items():
+        future: asyncio.Future[Reply | BaseException] = asyncio.get_running_loop().create_future()
+        engine.deliver(schedule_key(namespace, schedule_id), SetSchedule(spec, "update"), future.set_result)
+        told.append(future)
+    for reply in await asyncio.gather(*told):
+        if isinstance(reply, Refused):
+            raise getattr(errors, reply.error)(reply.message)
+        if isinstance(reply, BaseException):
+            raise reply
+
+
+def _declared(apps: Sequence[App]) -> dict[str, ScheduleSpec]:
+    specs: dict[str, ScheduleSpec] = {}
+    for app in apps:
+        for schedule_id, spec in app.schedules.items():
+            if schedule_id in specs:
+                raise BadDefinition(f"two apps declare the schedule {schedule_id}; give one of them another id")
+            specs[schedule_id] = msgspec.structs.replace(spec, build=app.build)
+    return specs
+
+
+class LocalSchedules:
+    """Implements `ScheduleDoor`; its methods are awaited on the caller's loop."""
+
+    _bridge: Bridge
+    _store: Store
+    _workflows: Mapping[str, WorkflowDefinition]
+    _namespace: str
+    _build: str
+
+    async def set_schedule(
+        self, schedule_id: str, spec: ScheduleSpec, *, if_exists: IfScheduleExists, paused: bool = False, note: str = ""
+    ) -> None:
+        definition = self._workflows.get(spec.workflow)
+        if definition is None:
+            known = ", ".join(sorted(self._workflows)) or "none"
+            raise UnknownName(f"this node has no workflow named {spec.workflow}; it has: {known}")
+        spec = msgspec.structs.replace(checked(spec), build=self._build, deadline_s=definition.deadline_s)
+        await self._tell(schedule_id, SetSchedule(spec, if_exists, paused, note))
+
+    async def describe_schedule(self, schedule_id: str) -> ScheduleDescription:
+        reply = await self._tell(schedule_id, Describe())
+        assert isinstance(reply, ScheduleDescription)
+        return reply
+
+    async def list_schedules(self, *, limit: int) -> list[ScheduleDescription]:
+        limit = min(limit, MAX_LISTED)
+        found = [
+            row
+            for status in STATUSES
+            for row in await self._bridge.run(
+                lambda _, status=status: self._store.rows(
+                    namespace=self._namespace, kind=SCHEDULE, status=status, limit=limit
+                )
+            )
+        ]
+        newest = sorted(found, key=lambda row: row.created_at, reverse=True)[:limit]
+        described = await asyncio.gather(*(self._describe_if_there(id_of(row.key)) for row in newest))
+        return [each for each in described if each is not None]
+
+    async def pause_schedule(self, schedule_id: str, note: str) -> None:
+        await self._tell(schedule_id, PauseSchedule(note))
+
+    async def resume_schedule(self, schedule_id: str, note: str) -> None:
+        await self._tell(schedule_id, ResumeSchedule(note))
+
+    async def trigger_schedule(self, schedule_id: str, *, idempotency_key: str = "") -> str:
+        reply = await self._tell(schedule_id, TriggerSchedule(idempotency_key))
+        assert isinstance(reply, Triggered)
+        return reply.run_id
+
+    async def backfill_schedule(
+        self, schedule_id: str, since: float, until: float, overlap: RangeOverlap, *, idempotency_key: str = ""
+    ) -> int:
+        reply = await self._tell(schedule_id, BackfillSchedule(since, until, overlap, idempotency_key))
+        assert isinstance(reply, BackfillBegun)
+        return reply.count
+
+    async def delete_schedule(self, schedule_id: str) -> None:
+        await self._tell(schedule_id, DeleteSchedule())
+
+    async def _describe_if_there(self, schedule_id: str) -> ScheduleDescription | None:
+        try:
+            return await self.describe_schedule(schedule_id)
+        except UnknownName:  # it was deleted meanwhile
+            return None
+
+    async def _tell(self, schedule_id: str, message: AnyMessage) -> Reply:
+        key = schedule_key(self._namespace, checked_schedule_id(schedule_id))
+        reply: Reply = await self._bridge.ask(lambda engine, reply: engine.deliver(key, message, reply))
+        return reply

@@ -1,0 +1,168 @@
+"""A client of a node in another process sees what one in the same process sees."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from tests.rpc.conftest import soon, until
+from tests.rpc.shop import Approval, Counter, Declined, app, break_down, checkout, echo
+from understudy import (
+    AlreadyExists,
+    AskFailed,
+    BadInput,
+    BadRequest,
+    Client,
+    RunCancelled,
+    RunFailed,
+    RunTerminated,
+    UnknownName,
+)
+from understudy.client import connect
+from understudy_runtime.node.node import Node
+from understudy_runtime.rpc.server import Serving
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["local", "remote"])
+async def client(request: pytest.FixtureRequest, node: Node, server: Serving) -> AsyncGenerator[Client]:
+    if request.param == "remote":
+        async with connect(server.address, app) as remote:
+            yield remote
+    else:
+        yield Client(node.door(asyncio.get_running_loop())[1], [app])
+
+
+async def test_a_run_is_started_and_its_result_awaited(client: Client) -> None:
+    assert await soon(client.run(checkout, 5, "!", id="a")) == "5!"
+    handle = await client.start(checkout, 6)
+    assert await soon(handle.result()) == "6"
+
+
+async def test_values_arrive_as_they_were_sent(client: Client) -> None:
+    value = {"text": 'é\u2028"\\', "list": [1, 2.5, None, True, {"deep": []}], "big": 2**70}
+    assert await soon(client.run(echo, value)) == value
+
+
+async def test_an_id_names_one_run(client: Client) -> None:
+    first = await client.start(checkout, 1, id="a")
+    again = await client.start(checkout, 2, id="a")
+    assert (first.run_id, again.run_id) == ("a", "a")
+    assert await soon(again.result()) == "1"
+    with pytest.raises(AlreadyExists, match="a exists already"):
+        await client.start(checkout, 2, id="a", if_exists="error")
+
+
+async def test_a_listed_error_arrives_as_itself(client: Client) -> None:
+    with pytest.raises(Declined) as raised:
+        await soon(client.run(checkout, -1))
+    assert raised.value.args == ("no credit", -1)
+
+
+async def test_any_other_error_is_told_with_its_traceback(client: Client) -> None:
+    with pytest.raises(RunFailed, match="ValueError: broken") as raised:
+        await soon(client.run(break_down))
+    assert "break_down" in raised.value.traceback
+
+
+async def test_runs_are_told_and_asked(client: Client) -> None:
+    run = await client.start(Approval, id="a")
+    assert await soon(run.ask(Approval.current)) is None
+    with pytest.raises(AskFailed, match="ValueError: say something"):
+        await soon(run.ask(Approval.decide, ""))
+    await soon(run.tell(Approval.decide, "yes"))
+    assert await soon(run.result()) == "yes"
+    with pytest.raises(BadRequest, match="has ended"):
+        await soon(run.ask(Approval.decide, "no"))
+
+
+async def test_actors_are_told_and_asked(client: Client) -> None:
+    hits = Counter.at("hits")
+    await soon(client.tell(hits, Counter.add, 2))
+    assert await soon(client.ask(hits, Counter.add, 3)) == 5
+    assert await soon(client.ask(hits, Counter.get)) == 5
+
+
+async def test_runs_are_cancelled_and_terminated(client: Client) -> None:
+    cancelled, terminated = await client.start(Approval), await client.start(Approval)
+    await soon(cancelled.cancel("enough"))
+    with pytest.raises(RunCancelled):
+        await soon(cancelled.result())
+    await soon(terminated.terminate("at once"))
+    with pytest.raises(RunTerminated, match="at once"):
+        await soon(terminated.result())
+    await soon(terminated.release())
+
+
+async def test_a_run_is_retried(client: Client) -> None:
+    run = await client.start(checkout, -1, id="a")
+    with pytest.raises(Declined):
+        await soon(run.result())
+    assert (await soon(run.retry(7, dry_run=True))).redone == ("charge#1",)
+    plan = await soon(run.retry(7))
+    assert (plan.execution, plan.dry_run) == (2, False)
+    assert await soon(run.result()) == "7"
+    assert (await soon(run.retry(7, keep=["charge"]))).reused == ("charge#1",)
+
+
+async def test_what_does_not_exist_is_named(client: Client) -> None:
+    nobody = client.handle("nobody", Approval)
+    for asking in (
+        nobody.result(),
+        nobody.describe(),
+        nobody.history(),
+        nobody.cancel(),
+        nobody.terminate(),
+        nobody.ask(Approval.decide, "x"),
+        nobody.retry(),
+    ):
+        with pytest.raises(UnknownName, match="nobody"):
+            await soon(asking)
+    with pytest.raises(UnknownName, match=r"no workflow named nothing; it has: .*checkout"):
+        await soon(client.start("nothing"))
+    with pytest.raises(BadInput, match="is not an id"):
+        await soon(client.door.describe("\n"))
+
+
+async def test_a_workflow_is_started_by_name(client: Client) -> None:
+    assert await soon(client.run("checkout", 5, note="!", id="a")) == "5!"
+
+
+async def test_lists_are_filtered_and_newest_first(client: Client) -> None:
+    for number in range(3):
+        await soon(client.run(checkout, number, id=f"r{number}"))
+    await client.start(Approval, id="open")
+
+    assert [run.run_id for run in await soon(client.list())] == ["open", "r2", "r1", "r0"]
+    assert [run.run_id for run in await soon(client.list(status="succeeded", limit=2))] == ["r2", "r1"]
+    assert [run.run_id for run in await soon(client.list(workflow="Approval"))] == ["open"]
+
+
+async def test_a_history_is_read_on_from_where_one_was(client: Client) -> None:
+    run = await client.start(checkout, 1, id="a")
+    await soon(run.result())
+    whole = await soon(run.history())
+
+    assert [turn.seq for turn in whole] == [1, 2]
+    assert whole[0].records[0]["t"] == "ExecutionStarted"
+    assert await soon(run.history(after=1)) == whole[1:]
+    assert await soon(run.history(limit=1)) == whole[:1]
+
+
+async def test_both_see_the_same(local: Client, server: Serving, node: Node) -> None:
+    async with connect(server.address, app) as remote:
+        await soon(remote.run(checkout, 5, id="done"))
+        with pytest.raises(RunFailed):
+            await soon(local.run(break_down, id="broken"))
+        await remote.start(Approval, id="open")
+        await until(lambda: node.engine.idle)
+        for run_id in ("done", "broken", "open"):
+            assert await local.door.describe(run_id) == await remote.door.describe(run_id)
+            assert await local.door.history(run_id, 0, 10) == await remote.door.history(run_id, 0, 10)
+        for run_id in ("done", "broken"):
+            ours, theirs = await local.door.wait(run_id), await remote.door.wait(run_id)
+            assert (ours.result, ours.reason, ours.execution) == (theirs.result, theirs.reason, theirs.execution)
+        assert await local.list() == await remote.list()
