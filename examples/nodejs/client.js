@@ -11,6 +11,6 @@ const wait = promisify(service.WaitRun).bind(service);
 const { run_id } = await start({ workflow, input: { json: Buffer.from(input) } });
 const { outcome } = await wait({ run_id });
 const { status, result, failure } = outcome;
-const type = failure?.type ?? "";
-console.log(JSON.stringify({ run_id, status, result: result?.length ? JSON.parse(result) : null, type }));
+const error = failure ? `${failure.type}: ${failure.message}` : "";
+console.log(JSON.stringify({ run_id, status, result: result?.length ? JSON.parse(result) : null, error }));
 service.close();

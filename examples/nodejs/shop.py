@@ -11,20 +11,20 @@ declares is the name, the arguments and the result, which are checked; its body 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import NoReturn
 
 from understudy import App
 
 app = App("nodejs")
 
 
-def elsewhere() -> Any:
+def elsewhere() -> NoReturn:
     raise NotImplementedError("this task is in worker.js")
 
 
 @app.task(labels=["nodejs"])
 async def shout(words: list[str]) -> list[str]:
-    return elsewhere()
+    elsewhere()
 
 
 @app.task(labels=["nodejs"])

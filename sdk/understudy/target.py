@@ -142,7 +142,7 @@ def _split(target: str) -> tuple[str, str]:
 
 def _attribute(target: str, module: ModuleType, name: str) -> Any:
     if not hasattr(module, name):
-        known = sorted(key for key, value in vars(module).items() if _is_workflow(value))
+        known = sorted(key for key, value in vars(module).items() if is_workflow(value))
         raise BadRequest(f"{target}: no {name!r} in it; its workflows are: {', '.join(known) or 'none'}")
     return getattr(module, name)
 
@@ -151,13 +151,14 @@ def _named_workflow(target: str, module: ModuleType, name: str) -> WorkflowTarge
     value = _attribute(target, module, name)
     if isinstance(value, App) and len(value.workflows) == 1:
         return WorkflowTarget(value, next(iter(value.workflows.values())))
-    if not _is_workflow(value):
+    if not is_workflow(value):
         what = "a task" if isinstance(value, Task) else f"of type {type(value).__name__}"
         raise BadRequest(f"{target}: {name!r} is {what}, not a workflow; decorate it with @app.workflow")
     return WorkflowTarget(*workflow_of(value))
 
 
-def _is_workflow(value: Any) -> bool:
+def is_workflow(value: Any) -> bool:
+    """Whether `value` is what `@app.workflow` makes of a function or leaves of a class."""
     return isinstance(value, Workflow) or (isinstance(value, type) and CLASS_MARK in vars(value))
 
 

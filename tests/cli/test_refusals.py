@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
-from tests.cli.conftest import Cli
+from tests.cli.conftest import PATIENCE_S, Cli
 
 REFUSED = {
     "no such file": (("run", "nowhere.py:total"), "nowhere.py: no such file"),
@@ -103,3 +106,77 @@ def test_code_that_nobody_remembers_must_be_named(cli: Cli) -> None:
     assert ended.code == 2
     assert "--target" in ended.err
     assert cli("runs", "retry", "b", "--target", "shop.py:broken").code == 1
+
+
+HALTING = """
+from pathlib import Path
+
+from understudy import App
+
+app = App("{app}")
+
+@app.task
+def halt() -> str:
+    Path("reached").write_text("reached")
+    return Path("go").read_text()
+
+@app.workflow
+async def main() -> str:
+    return "{app} " + await halt()
+"""
+
+
+def begin_and_kill(cli: Cli, *arguments: str) -> None:
+    killed = cli.start("run", *arguments)
+    cli.halted()
+    killed.kill()
+    killed.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def two_files(cli: Cli) -> Cli:
+    for name in ("a", "b"):
+        (cli.at / f"{name}.py").write_text(HALTING.format(app=name))
+    return cli
+
+
+def test_a_run_does_not_go_on_with_the_code_of_another_file(two_files: Cli) -> None:
+    cli = two_files
+    begin_and_kill(cli, "a.py:main", "--id", "x")
+    for options in ((), ("--id", "x"), ("--id", "y")):
+        refused = cli("run", "b.py:main", *options)
+        assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+        assert f"run x of workflow main was begun by {cli.at / 'a.py'}:main and has not ended" in refused.err
+    resumed = cli.start("run", "a.py:main")
+    cli.halted()
+    cli.go_on("done")
+    assert resumed.communicate(timeout=PATIENCE_S)[0] == '"a done"\n'
+
+
+def test_open_runs_follow_code_that_has_moved(two_files: Cli) -> None:
+    cli = two_files
+    begin_and_kill(cli, "a.py:main", "--id", "x")
+    begin_and_kill(cli, "b.py:main", "--id", "x", "--adopt")
+    (cli.at / "b.py").rename(cli.at / "c.py")
+    resumed = cli.start("run", "c.py:main")
+    cli.halted()
+    cli.go_on("done")
+    assert resumed.communicate(timeout=PATIENCE_S)[0] == '"b done"\n'
+
+
+def test_a_retry_asks_which_file_if_there_have_been_two(cli: Cli) -> None:
+    for name in ("a", "b"):
+        (cli.at / f"{name}.py").write_text((cli.at / "shop.py").read_text())
+        cli("run", f"{name}.py:broken", "--input", '"x"', "--id", name)
+    refused = cli("runs", "retry", "a")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "say which with --target" in refused.err
+    assert cli("runs", "retry", "a", "--target", "a.py:broken").code == 1
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1", "PRAGMA journal_mode = WAL"])
+def test_a_store_that_was_being_made_when_the_process_died_is_made_by_the_next(cli: Cli, statement: str) -> None:
+    with closing(sqlite3.connect(cli.at / "half.db")) as connection:
+        connection.execute(statement)
+    (cli.at / "half.db").touch()
+    assert cli("run", "shop.py:total", "--input", "[[1]]", "--store", "half.db").out == "1\n"

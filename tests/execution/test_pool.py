@@ -361,6 +361,20 @@ def test_a_blocked_worker_gets_nothing_and_is_named_until_it_answers_again(world
     assert worker.tokens == [token, more]
 
 
+async def test_draining_hands_out_nothing_more_and_waits_for_what_workers_run(world: World) -> None:
+    worker = world.worker(slots=1, credits=5)
+    held, _ = world.start(2)
+    draining = asyncio.ensure_future(world.pool.drain(30))
+    await asyncio.sleep(0)
+    assert not draining.done()
+    worker.finish(held)
+    await draining
+    assert [batch.drain.grace_s for batch in worker.said if batch.drain is not None] == [30]
+    assert (worker.tokens, [end.token for end in world.ends]) == ([held], [held])
+    with pytest.raises(Overloaded):
+        world.worker("w2")
+
+
 # --- bounds
 
 

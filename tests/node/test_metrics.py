@@ -67,6 +67,7 @@ def test_a_task_that_runs_is_seen_running(yard: Yard) -> None:
     metrics = figures(node)
     assert value(metrics, "understudy_running_attempts", "understudy_running_attempts") == 1
     assert value(metrics, "understudy_open_attempts", "understudy_open_attempts") == 1
+    assert value(metrics, "understudy_worker_slots_used", "understudy_worker_slots_used") == 1
     yard.go_on("")
     node.client().result(run)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import grpc
+import pytest
 from google.protobuf import duration_pb2
 
 from tests.node.nodes import Yard
@@ -52,6 +54,22 @@ def test_a_node_that_is_leaving_is_alive_but_not_ready(yard: Yard) -> None:
     node.logged("asked to leave")
     assert node.get("/readyz") == (503, "draining\n")
     assert node.get("/livez").status == 200
+    yard.go_on("")
+    assert node.ended() == 0
+
+
+def test_a_node_that_is_leaving_takes_no_new_runs(yard: Yard) -> None:
+    node = yard.node()
+    client = node.client()
+    client.start("halting")
+    yard.halted()
+    node.signal(signal.SIGTERM)
+    node.logged("no new work is taken", running=1)
+    (listed,) = client.call("NodeService/ListNodes", nodes_pb2.ListNodesRequest(), nodes_pb2.ListNodesResponse).nodes
+    assert listed.status == nodes_pb2.NODE_STATUS_DRAINING
+    with pytest.raises(grpc.RpcError) as refused:
+        client.start("total", "[[1]]")
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
     yard.go_on("")
     assert node.ended() == 0
 

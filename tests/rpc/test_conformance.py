@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ async def test_a_run_is_started_and_its_result_awaited(client: Client) -> None:
 
 
 async def test_values_arrive_as_they_were_sent(client: Client) -> None:
-    value = {"text": 'é\u2028"\\', "list": [1, 2.5, None, True, {"deep": []}], "big": 2**70}
+    value: Any = {"text": 'é\u2028"\\', "list": [1, 2.5, None, True, {"deep": ["er"]}], "big": 2**70}
     assert await soon(client.run(echo, value)) == value
 
 

@@ -113,7 +113,7 @@ async def test_calls_whose_answers_were_lost_are_not_carried_out_twice(serve: Se
 
 
 async def _until_done(client: Client) -> None:
-    while len(await client.list()) < 1 or await client.ask(Counter.at("hits"), Counter.get) < 11:
+    while len(await client.list()) < 1 or await client.ask(Counter.at("hits"), Counter.get) < 11:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
 
 

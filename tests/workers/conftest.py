@@ -98,7 +98,7 @@ class Node:
         self.command = command
         self.address = address
         self.channel = grpc.insecure_channel(address)
-        self.runs = runs_pb2_grpc.RunServiceStub(self.channel)
+        self.runs: Any = runs_pb2_grpc.RunServiceStub(self.channel)
         self._commands: list[Command] = []
 
     @classmethod

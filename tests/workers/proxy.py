@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 
@@ -38,6 +38,8 @@ class Proxy:
         self.cut()
         for thread in self._threads:
             thread.join()
+        for end in self._ends:
+            end.close()
 
     def cut(self) -> None:
         """End all connections there are."""
@@ -46,7 +48,7 @@ class Proxy:
                 end.shutdown(socket.SHUT_RDWR)
 
     @contextmanager
-    def closed(self) -> Iterator[None]:
+    def closed(self) -> Generator[None, None, None]:
         """Meanwhile there are no connections, and no new ones can be made."""
         self._refusing = True
         self.cut()

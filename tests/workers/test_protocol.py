@@ -32,7 +32,7 @@ def hello(**fields: Any) -> workers_pb2.WorkRequest:
 class Stream:
     def __init__(self, node: Node) -> None:
         self._requests: SimpleQueue[workers_pb2.WorkRequest | None] = SimpleQueue()
-        stub = workers_pb2_grpc.WorkerServiceStub(node.channel)
+        stub: Any = workers_pb2_grpc.WorkerServiceStub(node.channel)
         self._call: Any = stub.Work(iter(self._requests.get, None), timeout=PATIENCE_S)
 
     def say(self, request: workers_pb2.WorkRequest) -> None:

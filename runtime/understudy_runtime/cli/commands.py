@@ -88,6 +88,9 @@ def run(
     store: StoreUrl = DEFAULT_STORE,
     namespace: Namespace = DEFAULT_NAMESPACE,
     json: AsJson = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Go on even with runs that code in another file began: it is here now.")
+    ] = False,
 ) -> None:
     """Run one workflow to its end, here and now.
 
@@ -96,7 +99,7 @@ def run(
     from understudy_runtime.cli.place import Place
     from understudy_runtime.cli.run import run_workflow
 
-    run_workflow(target, input, id, Place(store, namespace), json, _repeated(store, namespace, json))
+    run_workflow(target, input, id, Place(store, namespace), json, _repeated(store, namespace, json), adopt=adopt)
 
 
 @runs.command("list")

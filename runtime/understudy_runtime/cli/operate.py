@@ -19,6 +19,7 @@ from understudy_runtime.cli.arguments import Arguments, arguments
 from understudy_runtime.cli.begin import Begin
 from understudy_runtime.cli.finish import follow_to_the_end
 from understudy_runtime.cli.follow import Following
+from understudy_runtime.cli.origins import check_origin, target_of
 from understudy_runtime.cli.output import note, results_only
 from understudy_runtime.cli.place import Place
 from understudy_runtime.cli.refusals import refusals
@@ -107,8 +108,9 @@ def _workflow_of(stored: Stored, run_id: str, statuses: frozenset[str] | set[str
 
 
 def _following(operation: Operation, workflow: str) -> Following:
-    spec = operation.spec or operation.place.target_of(workflow)
+    spec = operation.spec or target_of(operation.place, workflow)
     app = load_app(spec)
     if workflow not in app.workflows:
         raise BadRequest(f"run {operation.run_id} is of workflow {workflow}, which is not in {spec}")
+    check_origin(operation.place, app)
     return Following(WorkflowTarget(app, app.workflows[workflow]), spec, operation.place, operation.options)

@@ -10,6 +10,7 @@ from understudy_runtime.cli.arguments import Arguments, arguments
 from understudy_runtime.cli.begin import Begin, resume, start
 from understudy_runtime.cli.finish import finish, follow_to_the_end
 from understudy_runtime.cli.follow import Following
+from understudy_runtime.cli.origins import check_origin, note_origin
 from understudy_runtime.cli.output import note, results_only
 from understudy_runtime.cli.place import Place
 from understudy_runtime.cli.refusals import refusals
@@ -20,7 +21,14 @@ from understudy_runtime.core.ports import ActorRow
 
 
 def run_workflow(
-    spec: str, input: str | None, run_id: str | None, place: Place, as_json: bool, options: tuple[str, ...]
+    spec: str,
+    input: str | None,
+    run_id: str | None,
+    place: Place,
+    as_json: bool,
+    options: tuple[str, ...],
+    *,
+    adopt: bool = False,
 ) -> None:
     with results_only() as output, refusals():
         target = load_workflow(spec)
@@ -28,7 +36,9 @@ def run_workflow(
         if isinstance(found, Outcome):
             note(f"run {found.run_id} has ended already")
             finish(found, output, as_json)
-        place.note_target(target.workflow.name, spec)
+        if not adopt:
+            check_origin(place, target.app)
+        note_origin(place, target.app)
         follow_to_the_end(Following(target, spec, place, options), found, output, as_json)
 
 

@@ -23,6 +23,7 @@ from understudy.scheduling import (
 )
 from understudy.target import load_workflow
 from understudy_runtime.cli.arguments import arguments
+from understudy_runtime.cli.origins import check_origin, note_origin
 from understudy_runtime.cli.output import Output, note, results_only
 from understudy_runtime.cli.place import Place
 from understudy_runtime.cli.refusals import refusals
@@ -76,7 +77,8 @@ def create(
             await door.set_schedule(schedule_id, spec, if_exists=if_exists, paused=paused, note=note)
             return await door.describe_schedule(schedule_id)
 
-        place.note_target(found.workflow.name, target)
+        check_origin(place, found.app)
+        note_origin(place, found.app)
         _done(output, _change(place, make, [found.app]))
 
 

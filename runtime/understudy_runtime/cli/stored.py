@@ -69,7 +69,9 @@ class Stored:
         """How the schedule stands. UnknownName if there is none."""
         reply = self._describe(schedule_key(self._namespace, schedule_id), ScheduleMachine(ZoneCalendar()))
         if not isinstance(reply, ScheduleDescription):
-            raise UnknownName(f"there is no schedule {schedule_id!r}; `understudy schedules list` shows those there are")
+            raise UnknownName(
+                f"there is no schedule {schedule_id!r}; `understudy schedules list` shows those there are"
+            )
         return reply
 
     def schedules(self, limit: int) -> list[ScheduleDescription]:

@@ -14,7 +14,9 @@ is reported once, by whoever holds it then. All state belongs to the engine's lo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -71,6 +73,7 @@ class WorkerPool:
         self._unwanted: set[Need] = set()
         self._looked_at = 0.0
         self._stop_looking: Callable[[], None] | None = None
+        self._released = asyncio.Event()
         self._closing = False
         self._closed = False
 
@@ -117,14 +120,14 @@ class WorkerPool:
             self._clock.call_at(self._clock.now(), lambda: self.report(waiting))
 
     async def drain(self, grace_s: float) -> None:
-        """Hand out nothing more, and let what runs on this node end by itself for at most `grace_s`.
+        """Hand out nothing more, and let what runs, here and on other workers, end by itself for at most `grace_s`.
 
-        Other workers are told, and find themselves another node or this one's next incarnation.
+        Workers are told, and find themselves another node afterwards, or this one's next incarnation.
         """
         self._closing = True
         for session in self._sessions.values():
             session.send(ToWorker(drain=Drain(grace_s)))
-        await self._local.drain(grace_s)
+        await asyncio.gather(self._local.drain(grace_s), self._workers_idle(grace_s))
 
     async def close(self, grace_s: float) -> None:
         """As the executor's: what this interrupts is not reported, and dispatched again by the next incarnation."""
@@ -135,6 +138,13 @@ class WorkerPool:
             session.end("the node is closed")
         await self._local.close(grace_s)
         self._closed = True
+
+    async def _workers_idle(self, within_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._holders:
+                    self._released.clear()
+                    await self._released.wait()
 
     # --- the Workers port
 
@@ -171,6 +181,7 @@ class WorkerPool:
         """The worker holds this attempt no longer."""
         held = session.holds.pop(token)
         del self._holders[token]
+        self._released.set()
         self._matching.freed(session.worker, held.dispatch.options.slots)
 
     def report(self, reports: list[Report]) -> None:

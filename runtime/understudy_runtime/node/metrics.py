@@ -6,7 +6,8 @@ defines: never a run, an id or a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
@@ -16,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from understudy.app import App
 from understudy_runtime.core.figures import Histogram
+from understudy_runtime.core.workers import PoolInfo
 from understudy_runtime.execution.figures import TaskFigures
 from understudy_runtime.node.logs import LineWriter
 from understudy_runtime.node.monitor import Monitor
@@ -75,7 +77,9 @@ class NodeMetrics(Collector):
     def _tasks(self) -> Iterator[Metric]:
         running, waiting = self._node.executor.load
         yield _gauge("understudy_running_attempts", "Attempts that run on this node itself.", running)
-        yield self._queue(waiting)
+        pool = self._node.pool
+        if pool is not None:
+            yield from _workers(pool.info(), waiting)
         figures = self._node.executor.figures
         yield _outcomes(figures)
         seconds = HistogramMetricFamily(
@@ -84,15 +88,6 @@ class NodeMetrics(Collector):
         for task, figure in figures.items():
             _distribution(seconds, figure.seconds, task)
         yield seconds
-
-    def _queue(self, here: int) -> Metric:
-        """What waits on this node for a slot, as queue "", and what has not been given to anybody."""
-        queued = GaugeMetricFamily(
-            "understudy_queued_attempts", "Attempts that wait for a worker, by queue.", labels=("queue",)
-        )
-        for queue, count in {"": here, **self._monitor.queued}.items():
-            queued.add_metric((queue,), count)
-        return queued
 
     def _loops(self) -> Iterator[Metric]:
         lag = HistogramMetricFamily("understudy_loop_lag_seconds", "How late the engine's loop called a timer back.")
@@ -103,6 +98,18 @@ class NodeMetrics(Collector):
             "For how long a task has kept the loop of async tasks from answering; 0: it answers.",
             0.0 if blocked is None else blocked.lag_s,
         )
+
+
+def _workers(pool: PoolInfo, waiting_here: int) -> Iterator[Metric]:
+    """Attempts wait for anybody in a queue, or, once they are this node's, for a slot: as queue ""."""
+    queued = {"": waiting_here}
+    for line in pool.waiting:
+        queued[line.need.queue] = queued.get(line.need.queue, 0) + line.count
+    yield _by("understudy_queued_attempts", "Attempts that wait for a worker, by queue.", "queue", queued)
+    workers = Counter(worker.status for worker in pool.workers)
+    yield _by("understudy_workers", "Workers, this node's own included, by how they are.", "status", workers)
+    yield _gauge("understudy_worker_slots", "Slots of all workers.", sum(worker.slots for worker in pool.workers))
+    yield _gauge("understudy_worker_slots_used", "Slots in use.", sum(worker.used for worker in pool.workers))
 
 
 def _outcomes(figures: dict[str, TaskFigures]) -> Metric:
@@ -121,6 +128,13 @@ def _counter(name: str, help: str, value: float) -> Metric:
 
 def _gauge(name: str, help: str, value: float) -> Metric:
     return GaugeMetricFamily(name, help, value=value)
+
+
+def _by(name: str, help: str, label: str, values: Mapping[str, float]) -> Metric:
+    metric = GaugeMetricFamily(name, help, labels=(label,))
+    for value, count in values.items():
+        metric.add_metric((value,), count)
+    return metric
 
 
 def _distribution(metric: HistogramMetricFamily, histogram: Histogram, *labels: str) -> HistogramMetricFamily:

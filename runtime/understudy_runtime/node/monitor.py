@@ -13,15 +13,12 @@ from typing import Final, Protocol
 import structlog
 
 from understudy_runtime.core.figures import Histogram
-from understudy_runtime.core.workers import PoolInfo
 from understudy_runtime.execution.work_loop import Blocked
 
 EVERY_S: Final = 0.25
 LAG_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 LATE_S: Final = 1.0
 """A lag worth a line in the log."""
-COUNT_EVERY: Final = 4
-"""Looks between two counts of what waits, which other threads could not do while it changes."""
 BLOCKED_S: Final = 1.0
 """How long the work loop may keep silent before it counts as blocked."""
 
@@ -32,21 +29,11 @@ class Probed(Protocol):
     def blocked(self, threshold_s: float) -> Blocked | None: ...
 
 
-class Pool(Protocol):
-    def info(self) -> PoolInfo: ...
-
-
 class Monitor:
-    """Made on the engine's loop; its figures may be read from any thread.
+    """Made on the engine's loop; its figures may be read from any thread."""
 
-    `queued` counts the attempts that nobody has been given yet, by queue.
-    """
-
-    def __init__(self, executor: Probed, pool: Pool | None) -> None:
+    def __init__(self, executor: Probed) -> None:
         self._executor = executor
-        self._pool = pool
-        self._looks = 0
-        self.queued: dict[str, int] = {}
         self._loop = asyncio.get_running_loop()
         self.lag = Histogram(LAG_BOUNDS)
         self.blocked: Blocked | None = None
@@ -71,15 +58,5 @@ class Monitor:
         if lag_s > LATE_S:
             log.warning("the engine's loop was late", lag_s=round(lag_s, 3))
         self.blocked = self._executor.blocked(BLOCKED_S)
-        self._looks += 1
-        if self._pool is not None and self._looks % COUNT_EVERY == 0:
-            self.queued = _by_queue(self._pool.info())
         self._due = now + EVERY_S
         self._timer = self._loop.call_at(self._due, self._look)
-
-
-def _by_queue(pool: PoolInfo) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for line in pool.waiting:
-        counts[line.need.queue] = counts.get(line.need.queue, 0) + line.count
-    return counts

@@ -177,7 +177,7 @@ class Service:
 
     @asynccontextmanager
     async def _alongside(self, node: Node) -> AsyncGenerator[None, None]:
-        monitor = self._monitor = Monitor(node.executor, node.pool)
+        monitor = self._monitor = Monitor(node.executor)
         self._metrics = NodeMetrics(node, monitor, self._writer, self._apps)
         try:
             async with served(
@@ -186,6 +186,7 @@ class Service:
                 self._config.listen,
                 started_at=self._started_at,
                 drain=self._drain_asked,
+                is_draining=lambda: self._state == "draining",
                 advertise=self._config.advertise,
                 streams=_worker_streams(node),
                 **self._security(),
@@ -194,6 +195,7 @@ class Service:
                 yield
                 if self._state == "draining":
                     await server.leave()
+                    log.info("no new work is taken", running=node.executor.load[0])
                     await node.drain(self._grace_s)
         finally:
             monitor.close()

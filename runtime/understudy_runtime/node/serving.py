@@ -15,7 +15,7 @@ from understudy.definitions import HandlerDefinition, WorkflowDefinition
 from understudy.errors import UnknownName
 from understudy_runtime.core.keys import RUN
 from understudy_runtime.node.node import Node
-from understudy_runtime.rpc.ports import DefinitionInfo, HandlerInfo, NodeInfo
+from understudy_runtime.rpc.ports import DefinitionInfo, HandlerInfo, NodeInfo, NodeStatus
 from understudy_runtime.rpc.server import Serving, serving
 
 Drain = Callable[[float | None], None]
@@ -30,6 +30,7 @@ async def served(
     *,
     started_at: float,
     drain: Drain,
+    is_draining: Callable[[], bool] = lambda: False,
     advertise: str = "",
     **options: Any,
 ) -> AsyncGenerator[Serving]:
@@ -38,7 +39,7 @@ async def served(
     Entered on the engine's loop. `advertise` is the address others reach it by, if that is not `listen`.
     """
     bridge, own = node.door(asyncio.get_running_loop())
-    cluster = OneNode(node, apps, started_at, drain)
+    cluster = OneNode(node, apps, started_at, drain, is_draining)
     try:
         async with serving(
             listen,
@@ -56,34 +57,41 @@ async def served(
 class OneNode:
     """`Cluster` where there is only this node."""
 
-    def __init__(self, node: Node, apps: Sequence[App], started_at: float, drain: Drain) -> None:
+    def __init__(
+        self, node: Node, apps: Sequence[App], started_at: float, drain: Drain, is_draining: Callable[[], bool]
+    ) -> None:
         self._node = node
         self._started_at = started_at
         self._drain = drain
         self._build = next((app.build for app in apps if app.build), "")
-        self._draining = False
+        self._is_draining = is_draining
+        self._asked_to_drain = False
         self.address = ""
 
     async def nodes(self) -> Sequence[NodeInfo]:
-        engine = self._node.engine
+        engine, pool = self._node.engine, self._node.pool
+        trouble = "" if pool is None else pool.trouble
+        draining = self._asked_to_drain or self._is_draining()
+        status: NodeStatus = "draining" if draining else "blocked" if trouble else "active"
         return [
             NodeInfo(
                 self._node.name,
                 self.address,
-                "draining" if self._draining else "active",
+                status,
                 self._started_at,
                 build=self._build,
                 version=own_version(),
                 resident_actors=engine.resident,
                 open_attempts=engine.attempts_out,
                 turns=engine.turns,
+                trouble=trouble,
             )
         ]
 
     async def drain(self, node_id: str, grace_s: float | None) -> None:
         if node_id not in ("", self._node.name):
             raise UnknownName(f"there is no node {node_id}; there is: {self._node.name}")
-        self._draining = True
+        self._asked_to_drain = True
         self._drain(grace_s)
 
 

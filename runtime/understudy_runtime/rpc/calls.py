@@ -35,7 +35,7 @@ class Calls:
         return len(self._waiting)
 
     def close(self) -> None:
-        """Tell all who wait to wait elsewhere, and take no more of them."""
+        """Tell all who wait to wait elsewhere, and take no more of them, and no new runs."""
         self._closing = True
         for task in self._waiting:
             task.cancel()
@@ -43,6 +43,8 @@ class Calls:
     # --- runs
 
     async def start_run(self, request: runs_pb2.StartRunRequest) -> runs_pb2.StartRunResponse:
+        if self._closing:
+            raise NodeClosing
         given, digest = wire.call(request.input, self._definitions.workflow(request.workflow))
         started = await self._door(request.namespace).start(
             request.workflow,

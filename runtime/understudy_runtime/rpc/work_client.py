@@ -62,7 +62,7 @@ def channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.a
 async def carry(channel: grpc.aio.Channel, hello: Hello, party: Party, done: asyncio.Event, token: str = "") -> None:
     """One stream, until `done` is set and everything has been said. StreamEnded if it ends before."""
     metadata = (("authorization", f"Bearer {token}"),) if token else None
-    stub = workers_pb2_grpc.WorkerServiceStub(channel)
+    stub: Any = workers_pb2_grpc.WorkerServiceStub(channel)
     call: grpc.aio.StreamStreamCall[Any, Any] = stub.Work(metadata=metadata)
     stream = _Stream(call, party)
     try:

@@ -54,7 +54,8 @@ def hello(said: workers_pb2.Hello) -> Hello:
     """BadRequest or BadInput if it cannot be, NoCommonProtocol if the versions do not meet."""
     if not said.protocol_min <= PROTOCOL <= said.protocol_max:
         raise NoCommonProtocol(
-            f"the worker speaks versions {said.protocol_min} to {said.protocol_max} of the protocol, the node {PROTOCOL}"
+            f"the worker speaks versions {said.protocol_min} to {said.protocol_max} of the protocol, "
+            f"the node {PROTOCOL}"
         )
     return Hello(
         _name(said.worker_id),

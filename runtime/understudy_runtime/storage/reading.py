@@ -9,9 +9,10 @@ from pathlib import Path
 
 from understudy.errors import BadRequest
 from understudy_runtime.storage.sqlite import Reader
+from understudy_runtime.storage.sqlite.connections import NoStore
 from understudy_runtime.storage.urls import MEMORY, file_of
 
-__all__ = ["Reader", "open_reader"]
+__all__ = ["Reader", "holds_a_store", "open_reader"]
 
 
 def open_reader(store: str | Path) -> Reader:
@@ -23,3 +24,15 @@ def open_reader(store: str | Path) -> Reader:
     if store == MEMORY:
         raise BadRequest(f"nothing to read: {MEMORY} is forgotten when its process ends; name a file")
     return Reader(store if isinstance(store, Path) else file_of(store))
+
+
+def holds_a_store(file: Path) -> bool:
+    """Whether there is anything to read. A process that was killed while it made the file leaves one without tables.
+
+    StoreError if something else is wrong with the file.
+    """
+    try:
+        open_reader(file).close()
+    except NoStore:
+        return False
+    return True

@@ -94,7 +94,7 @@ def _apply_passed_over(state: ScheduleState, record: RunPassedOver, at: float) -
 def _apply_ended(state: ScheduleState, record: ScheduledRunEnded, at: float) -> None:
     run = state.running.pop(record.call)
     ended = msgspec.structs.replace(run, ended="existed" if record.existed else record.failure or "succeeded")
-    state.recent = [ended if each.run_id == run.run_id else each for each in state.recent]
+    state.recent = [ended if each == run else each for each in state.recent]
     state.failed += bool(record.failure)
     state.succeeded += not (record.failure or record.existed)
 

@@ -142,7 +142,7 @@ def _delete(state: ScheduleState, message: DeleteSchedule, now: float, calendar:
 
 def _answer(state: ScheduleState, message: Answer, now: float, calendar: Calendar) -> Decision:
     if state.spec is None or message.call not in state.running:
-        return Decision()
+        return _rearmed(Decision(), state)
     failure = message.failure
     existed = failure is not None and failure.final and failure.type == "AlreadyExists"
     ended = ScheduledRunEnded(message.call, "" if failure is None or existed else failure.type or "error", existed)
@@ -150,7 +150,7 @@ def _answer(state: ScheduleState, message: Answer, now: float, calendar: Calenda
     plan = Plan(state, state.spec, calendar, decision)
     del plan.running[message.call]
     plan.go_on()
-    return _come_back(decision, plan, now)
+    return _rearmed(_come_back(decision, plan, now), state)
 
 
 def _timer_due(state: ScheduleState, message: TimerDue, now: float, calendar: Calendar) -> Decision:
@@ -249,7 +249,7 @@ def _recovered(state: ScheduleState, message: Recovered, now: float, calendar: C
 
 
 def _deliver(state: ScheduleState, message: Deliver, now: float, calendar: Calendar) -> Decision:
-    return delivering.refuse(message, _NOT_FOR_SCHEDULES)
+    return _rearmed(delivering.refuse(message, _NOT_FOR_SCHEDULES), state)
 
 
 def not_for_schedules(state: ScheduleState, message: AnyMessage, now: float, calendar: Calendar) -> Decision:
@@ -266,6 +266,13 @@ def _unknown(state: ScheduleState) -> Decision:
 def _waking(decision: Decision, state: ScheduleState, spec: ScheduleSpec, next_at: float | None) -> Decision:
     if next_at is not None:
         decision.timer = due_at(state.key, spec, next_at)
+    return decision
+
+
+def _rearmed(decision: Decision, state: ScheduleState) -> Decision:
+    """A node that starts may load the schedule for the sake of its mail, and then knows its next duty from here alone."""
+    if decision.timer is None and state.spec is not None and state.next is not None and not state.paused:
+        decision.timer = due_at(state.key, state.spec, state.next)
     return decision
 
 

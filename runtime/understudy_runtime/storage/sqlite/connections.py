@@ -35,6 +35,10 @@ CACHED_STATEMENTS: Final = 1024
 """More than there are sizes of statements (see `statements`), so that none is prepared twice."""
 
 
+class NoStore(StoreError):
+    """There is no file, or no tables in it yet. A writer would make them."""
+
+
 def connect_writer(path: Path, now: float) -> sqlite3.Connection:
     """Open the file, made if need be, and bring it to this release's schema. StoreError."""
     _check_sqlite()
@@ -73,7 +77,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     _check_sqlite()
     try:
         if not path.exists():
-            raise StoreError(f"there is no store at {path}: check the path, or start a run to make it")
+            raise NoStore(f"there is no store at {path}: check the path, or start a run to make it")
         return _open_reader(path)
     except (sqlite3.Error, OSError) as error:
         raise StoreError(explain(path, error)) from error
@@ -99,7 +103,7 @@ def _open_reader(path: Path) -> sqlite3.Connection:
 def _check_reader(con: sqlite3.Connection, path: Path) -> None:
     found = schema.version(con)
     if found == 0:
-        raise StoreError(f"{path} is empty, not an understudy store: check the path, or start a run to make it")
+        raise NoStore(f"{path} is empty, not an understudy store: check the path, or start a run to make it")
     schema.check(path, found)
 
 
