@@ -23,7 +23,7 @@ from understudy.errors import BadDefinition
 from understudy.options import Duration, Isolation, RetryPolicy, TaskOptions, seconds
 from understudy.scheduling import CatchUp, Overlap, ScheduleSpec, checked_schedule_id, starting, timing
 from understudy.tasks import Task, given_options
-from understudy.workflows import CLASS_MARK, ClassMark, HasRun, Workflow, workflow_of
+from understudy.workflows import CLASS_MARK, ClassMark, HasRun, Workflow, is_workflow, workflow_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -214,14 +214,15 @@ class App:
             @app.workflow
             async def nightly() -> None: ...
 
-        `cron` is one expression or several (see `understudy.cron`) in the time zone `tz`; or `every` is an interval, counted
-        from `starts` or else from 1970, UTC. A local time that a change of clocks skips counts as the moment of the change, one that
-        comes twice counts once; with `*` for the hour, an expression goes by the hours that really pass.
+        `cron` is one expression or several (see `understudy.cron`) in the time zone `tz`; or `every` is an interval,
+        counted from `starts` or else from 1970, UTC. A local time that a change of clocks skips counts as the moment of
+        the change, one that comes twice counts once; with `*` for the hour, an expression goes by the hours that
+        really pass.
 
         Each run starts up to `jitter` after its nominal time, the same for the same time. `catch_up` says which of the
-        times that passed while no node ran are made up for: none ("skip"), the newest ("one") or all, up to 1,000. `overlap`
-        says what happens while a run has not ended: "skip" the new one, "buffer_one" or "buffer" (all) until it has,
-        "allow" both, "cancel" or "terminate" the old one. `scheduled_for()` is the nominal time inside a run.
+        times that passed while no node ran are made up for: none ("skip"), the newest ("one") or all, up to 1,000.
+        `overlap` says what happens while a run has not ended: "skip" the new one, "buffer_one" or "buffer" (all) until
+        it has, "allow" both, "cancel" or "terminate" the old one. `scheduled_for()` is the nominal time inside a run.
 
         `id` is the workflow's name unless it is given. Deleted, the schedule is there again when a node starts, and one
         that is no longer in the code stays until it is deleted.
@@ -231,7 +232,7 @@ class App:
         )
 
         def decorate(workflow: F) -> F:
-            if not isinstance(workflow, Workflow) and CLASS_MARK not in vars(workflow):
+            if not is_workflow(workflow):
                 raise BadDefinition(f"{workflow!r} is no workflow yet; @app.schedule goes above @app.workflow")
             schedule_id = checked_schedule_id(id or str(getattr(workflow, "__name__", "")))
             if schedule_id in self._schedules:

@@ -2,9 +2,9 @@
 
     minute (0-59)  hour (0-23)  day of month (1-31, L = the last)  month (1-12, JAN-DEC)  day of week (0-7, SUN-SAT)
 
-A field is `*` or a list of numbers and ranges, each with a step if wished: `*/15`, `9-17`, `1,15`, `MON-FRI`, `0-30/10`. If both
-days are restricted, a day matches that fits either, as in every cron. `@hourly`, `@daily` (`@midnight`), `@weekly`,
-`@monthly` and `@yearly` (`@annually`) stand for what they say.
+A field is `*` or a list of numbers and ranges, each with a step if wished: `*/15`, `9-17`, `1,15`, `MON-FRI`,
+`0-30/10`. A day must fit both day fields if one of them begins with `*`, and else either of them, as in every cron.
+`@hourly`, `@daily` (`@midnight`), `@weekly`, `@monthly` and `@yearly` (`@annually`) stand for what they say.
 
 This is not `croniter`, which runs a daily 02:30 twice when clocks go back, has random fields and takes 45 µs a step.
 """
@@ -23,8 +23,9 @@ MAX_CHARS: Final = 200
 MAX_YEARS: Final = 8
 """What does not match within so many years never does: 29 February may be eight years away."""
 
-_MONTHS: Final = {name: n for n, name in enumerate("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), 1)}
-_WEEKDAYS: Final = {name: n for n, name in enumerate("SUN MON TUE WED THU FRI SAT".split())}
+_MONTH_NAMES: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_MONTHS: Final = {name: n for n, name in enumerate(_MONTH_NAMES, 1)}
+_WEEKDAYS: Final = {name: n for n, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"))}
 _SHORT: Final = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",

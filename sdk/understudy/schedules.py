@@ -1,6 +1,6 @@
 """`client.schedules`: making schedules and minding them, from outside.
 
-    await client.schedules.create("nightly", report, "sales", cron="0 3 * * *", tz="Europe/Berlin", overlap="buffer_one")
+    await client.schedules.create("nightly", report, "sales", cron="0 3 * * *", tz="Europe/Berlin", overlap="buffer")
 
 A schedule that belongs to the code is declared with it instead: `@app.schedule(...)`.
 """
@@ -68,7 +68,7 @@ class ScheduleDoor(Protocol):
 
 
 class Schedules:
-    """The schedules of a namespace. Every change is durable when the call returns; UnknownName if there is no such one."""
+    """The schedules of a namespace. Changes are durable when the call returns; UnknownName if there is no such one."""
 
     def __init__(self, door: object) -> None:
         if not hasattr(door, "set_schedule"):
@@ -94,8 +94,8 @@ class Schedules:
     ) -> None:
         """Start a run of `workflow` with these arguments at every nominal time.
 
-        See `App.schedule` for the options. AlreadyExists if there is another one of this id, unless it is to be updated;
-        BadInput or BadDefinition if arguments or options do not fit.
+        See `App.schedule` for the options. AlreadyExists if there is another one of this id, unless it is to be
+        updated; BadInput or BadDefinition if arguments or options do not fit.
         """
         spec = timing(
             cron=cron, tz=tz, every=every, starts=starts, ends=ends, jitter=jitter, catch_up=catch_up, overlap=overlap
@@ -144,8 +144,8 @@ class Schedules:
     async def pause(self, schedule_id: str, note: str = "") -> None:
         """Start nothing by itself until `resume`: what was buffered, and backfills under way, are given up.
 
-        Nominal times that pass meanwhile stay without a run; `backfill` makes up for them. `trigger` and `backfill` work
-        on a paused schedule too.
+        Nominal times that pass meanwhile stay without a run; `backfill` makes up for them. `trigger` and `backfill`
+        work on a paused schedule too.
         """
         await self._door.pause_schedule(checked_schedule_id(schedule_id), note)
 
@@ -160,10 +160,10 @@ class Schedules:
     async def backfill(
         self, schedule_id: str, since: datetime, until: datetime, *, overlap: RangeOverlap = "buffer"
     ) -> int:
-        """Start a run for each nominal time from `since` to `until`, both included, that has none; how many times those are.
+        """Start a run for each nominal time from `since` to `until`, both included, that has none yet.
 
-        One after the other with "buffer", side by side with "allow". At most 1,000 at once, or BadRequest; when the schedule
-        itself starts or ends does not matter.
+        Returns how many nominal times there are, at most 1,000, or BadRequest. Runs go one after the other with
+        "buffer", side by side with "allow". When the schedule itself starts or ends does not matter.
         """
         return await self._door.backfill_schedule(
             checked_schedule_id(schedule_id), moment(since), moment(until), overlap

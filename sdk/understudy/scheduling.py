@@ -23,9 +23,9 @@ from understudy.options import Duration, seconds
 CatchUp = Literal["skip", "one", "all"]
 """What becomes of nominal times that passed while no node ran: nothing, the newest is made up for, or all are."""
 Overlap = Literal["skip", "buffer_one", "buffer", "allow", "cancel", "terminate"]
-"""What happens at a nominal time while a run of the schedule has not ended. `skip`: nothing. `buffer_one`: one start is kept until
-it has ended, others are passed over. `buffer`: all are kept, and start one after the other. `allow`: they run side by
-side. `cancel`, `terminate`: what runs is ended that way, and the new run starts after it.
+"""What happens at a nominal time while a run of the schedule has not ended. `skip`: nothing. `buffer_one`: one start is
+kept until it has ended, others are passed over. `buffer`: all are kept, and start one after the other. `allow`: they run
+side by side. `cancel`, `terminate`: what runs is ended that way, and the new run starts after it.
 """
 RangeOverlap = Literal["buffer", "allow"]
 
@@ -39,8 +39,9 @@ _NOMINAL: Final = re.compile(r"/(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z)(?:
 class ScheduleSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """A schedule as it is journalled. Either `cron` (any of these, in `tz`) or `every_s` is set.
 
-    Intervals are counted from `starts_at`, or else from 1970; nominal times lie in `starts_at` to `ends_at`, both included. A run
-    starts up to `jitter_s` after its nominal time. `input` and `digest` are the run's, `deadline_s` is the workflow's.
+    Intervals are counted from `starts_at`, or else from 1970; nominal times lie in `starts_at` to `ends_at`, both
+    included. A run starts up to `jitter_s` after its nominal time. `input` and `digest` are the run's, `deadline_s` is
+    the workflow's.
     """
 
     workflow: str
@@ -64,8 +65,11 @@ class ScheduleSpec(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ScheduledRun(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A run that a schedule has started. `ended` is "succeeded", the type of its failure, "existed" if there was a run of
-    that id before, or "" while it has not."""
+    """A run that a schedule has started.
+
+    `ended` is "succeeded", the type of its failure, "existed" if there was a run of that id before, or "" while it
+    goes on.
+    """
 
     run_id: str
     nominal_at: float
@@ -74,10 +78,10 @@ class ScheduledRun(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ScheduleDescription(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a schedule stands. `next_at` is the nominal time it waits for (None: paused, or there is none), `next_due_at` when
-    that run will start; `missed_from` to `missed_to` are the nominal times last passed over because no node ran.
+    """How a schedule stands. Times are seconds since 1970.
 
-    `passed_over` counts the nominal times at which a run was not started because of others; `recent` is newest first.
+    `next_at` is the nominal time it waits for (None: it is paused, or there is none), `next_due_at` when that run will
+    start; `missed_from` to `missed_to` are the nominal times last missed because no node ran. `passed_over` counts the nominal times at which a run was not started because of others; `recent` is newest first.
     """
 
     schedule_id: str

@@ -83,6 +83,10 @@ class ClassMark(msgspec.Struct, frozen=True):
     definition: Deferred[WorkflowDefinition]
 
 
+def is_workflow(workflow: object) -> bool:
+    return isinstance(workflow, Workflow) or (isinstance(workflow, type) and CLASS_MARK in vars(workflow))
+
+
 def workflow_of(workflow: Any) -> tuple[App, WorkflowDefinition]:
     """The app and the definition of a decorated function or class; BadDefinition if it is neither."""
     if isinstance(workflow, Workflow):

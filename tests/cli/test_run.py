@@ -129,7 +129,7 @@ def test_without_an_id_a_run_of_another_input_is_not_resumed(cli: Cli) -> None:
     killed.wait(PATIENCE_S)
     other = cli.start("run", "shop.py:halting", "--input", "[8]")
     assert other.stderr is not None
-    assert next(line for line in other.stderr if " run " in line).startswith("started run ")
+    assert "started run " in next(line for line in other.stderr if " run " in line)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -54,7 +54,8 @@ class NoCalendar:
     def next(self, cron: str, tz: str, after: float) -> float | None:
         raise AssertionError("recovery asks no calendar")
 
-    previous = next
+    def previous(self, cron: str, tz: str, before: float) -> float | None:
+        raise AssertionError("recovery asks no calendar")
 
 
 class Bench:
@@ -241,9 +242,7 @@ def test_the_old_run_is_ended_and_the_newest_starts_after_it(overlap: Overlap, m
 # --- catching up
 
 
-@pytest.mark.parametrize(
-    ("catch_up", "starts"), [("skip", []), ("one", hours(5)), ("all", hours(1, 2, 3, 4, 5))]
-)
+@pytest.mark.parametrize(("catch_up", "starts"), [("skip", []), ("one", hours(5)), ("all", hours(1, 2, 3, 4, 5))])
 def test_missed_times_are_made_up_for_as_the_policy_says(catch_up: Any, starts: list[str]) -> None:
     bench = Bench(spec(catch_up=catch_up, overlap="allow"))
     assert bench.at(T0 + 5.5 * HOUR) == starts

@@ -1,4 +1,4 @@
-"""Cron expressions, against the time on the wall. What becomes of it in a time zone: tests/execution/test_calendar.py."""
+"""Cron expressions, against the time on the wall. What time zones make of it: tests/execution/test_calendar.py."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ def test_what_is_wrong_is_said(expression: str, said: str) -> None:
 def _field(low: int, high: int) -> st.SearchStrategy[str]:
     number = st.integers(low, high)
     span = st.tuples(number, number).map(lambda pair: f"{min(pair)}-{max(pair)}")
-    part = st.one_of(st.just("*"), number.map(str), span, st.tuples(span, st.integers(1, 9)).map(lambda p: f"{p[0]}/{p[1]}"))
+    part = st.one_of(
+        st.just("*"), number.map(str), span, st.tuples(span, st.integers(1, 9)).map(lambda p: f"{p[0]}/{p[1]}")
+    )
     return st.lists(part, min_size=1, max_size=3).map(",".join)
 
 

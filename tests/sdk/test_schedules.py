@@ -56,13 +56,21 @@ async def child_of_nobody() -> bool:
     return scheduled_for() is None
 
 
+@App("other").workflow
+async def elsewhere() -> None: ...
+
+
 async def test_a_declared_schedule_runs_at_its_local_time_for_months() -> None:
     async with testing.node(app) as client:
         await client.advance("150d")
         described = await client.schedules.get("report")
         assert (described.started, described.succeeded, described.failed) == (150, 150, 0)
         runs = await client.list(workflow="report", limit=1_000)
-        times = {at.astimezone(BERLIN) for run in runs if run.run_id.startswith("report/") and (at := nominal_time(run.run_id))}
+        times = {
+            at.astimezone(BERLIN)
+            for run in runs
+            if run.run_id.startswith("report/") and (at := nominal_time(run.run_id))
+        }
         assert len(times) == 150
         assert {f"{at:%H:%M}" for at in times} == {"02:30", "03:00"}
         assert [f"{at:%m-%d}" for at in times if at.hour == 3] == ["03-29"]
@@ -159,11 +167,6 @@ async def test_arguments_that_do_not_fit_are_refused() -> None:
         with pytest.raises(BadInput):
             await client.schedules.create("x", report, 7, every="1h")
         with pytest.raises(UnknownName, match="no workflow named elsewhere"):
-            other = App("other")
-
-            @other.workflow
-            async def elsewhere() -> None: ...
-
             await client.schedules.create("x", elsewhere, every="1h")
 
 
@@ -205,7 +208,7 @@ def test_two_schedules_of_a_workflow_need_ids() -> None:
 
 def test_the_decorator_goes_above_the_workflows() -> None:
     fresh = App("fresh")
-    with pytest.raises(BadDefinition, match="goes above @app.workflow"):
+    with pytest.raises(BadDefinition, match=r"goes above @app\.workflow"):
 
         @fresh.schedule(every="1h")
         async def job() -> None: ...
@@ -229,6 +232,8 @@ def test_a_run_id_tells_its_nominal_time(at: float) -> None:
         assert nominal_time(scheduled_run_id("a/b", at, trigger)) == datetime.fromtimestamp(at, UTC)
 
 
-@pytest.mark.parametrize("run_id", ["", "x", "2026-01-01T00:00:00Z", "x/2026-13-01T00:00:00Z", "x/2026-01-01T00:00:00Z/1"])
+@pytest.mark.parametrize(
+    "run_id", ["", "x", "2026-01-01T00:00:00Z", "x/2026-13-01T00:00:00Z", "x/2026-01-01T00:00:00Z/1"]
+)
 def test_other_run_ids_tell_none(run_id: str) -> None:
     assert nominal_time(run_id) is None

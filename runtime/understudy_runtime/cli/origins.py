@@ -1,9 +1,10 @@
 """A note beside the store of which files the code of its runs came from.
 
 A run knows its workflow by name only, and two scripts in one folder may well both have a `main`. The note
-(`<store>.targets.json`) says for each name which files it was run from, the newest last: that one is the code that the
-open runs of the name began with, because no other file's is run while there are any (`check_origin`). `runs retry` finds
-the code there as well, unless it would have to guess. Whatever is wrong with the note counts as not knowing.
+(`<store>.targets.json`) says for each name which files it was run from, the newest last. That one is the code
+that the open runs of the name began with, because no other file's is run while there are any (`check_origin`).
+`runs retry` finds the code there as well, unless it would have to guess. Whatever is wrong with the note counts
+as not knowing.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from understudy.app import App
 from understudy.errors import BadInput
+from understudy.schedules import IfScheduleExists
 from understudy.scheduling import (
     CatchUp,
     Overlap,
@@ -73,7 +74,7 @@ def create(
         spec = msgspec.structs.replace(spec, workflow=found.workflow.name, input=Raw(encoded), digest=digest)
 
         async def make(door: OfflineSchedules) -> ScheduleDescription:
-            if_exists = "update" if update else "error"
+            if_exists: IfScheduleExists = "update" if update else "error"
             await door.set_schedule(schedule_id, spec, if_exists=if_exists, paused=paused, note=note)
             return await door.describe_schedule(schedule_id)
 

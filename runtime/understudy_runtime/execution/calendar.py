@@ -2,10 +2,10 @@
 
 What happens to local times when clocks change:
 
-* A local time that is skipped (02:30 when 02:00 becomes 03:00) counts as the moment of the change: a daily job runs, once.
+* A local time that is skipped (02:30 when 02:00 becomes 03:00) counts as the moment of the change: a daily job runs.
 * A local time that comes twice counts the first time: a daily job runs once.
-* An expression for every hour (its hour field is `*`) goes by the hours that really pass: it leaves out local times that do
-  not exist and runs in a repeated hour again, so that `*/15 * * * *` is every 15 minutes on all days of the year.
+* An expression for every hour (its hour field is `*`) goes by the hours that really pass: it leaves out local times
+  that do not exist and runs in a repeated hour again, so that `*/15 * * * *` is every 15 minutes on all days.
 """
 
 from __future__ import annotations
@@ -38,16 +38,20 @@ class ZoneCalendar:
 def _next(times: Cron, local: ZoneInfo, after: float) -> float | None:
     # `_instant` never goes back as walls go on, so it is enough to begin early and to pass by what is not after.
     wall = times.next(_wall(after + min(_offset(local, after), _offset(local, after + _DAY_S)) - 1))
-    while wall is not None and (at := _instant(local, wall)) <= after:
+    while wall is not None:
+        if (at := _instant(local, wall)) > after:
+            return at
         wall = times.next(wall)
-    return None if wall is None else at
+    return None
 
 
 def _previous(times: Cron, local: ZoneInfo, before: float) -> float | None:
     wall = times.previous(_wall(before + max(_offset(local, before), _offset(local, before - _DAY_S)) + 1))
-    while wall is not None and (at := _instant(local, wall)) >= before:
+    while wall is not None:
+        if (at := _instant(local, wall)) < before:
+            return at
         wall = times.previous(wall)
-    return None if wall is None else at
+    return None
 
 
 def _instant(local: ZoneInfo, wall: datetime) -> float:

@@ -1,7 +1,7 @@
 """Minding the schedules of a store without a node: one turn of one actor, and nothing else in the store moves.
 
-A node would go on with whatever is open, and needs the code for that. Here the store's write side is taken, the schedule is
-loaded, decides, and its turn is committed; what the turn sends waits in the store's inboxes for the next node.
+A node would go on with whatever is open, and needs the code for that. Here the store's write side is taken, the
+schedule is loaded, decides, and its turn is committed; what it sends waits in the store's inboxes for the next node.
 StoreError if another process has the store.
 """
 

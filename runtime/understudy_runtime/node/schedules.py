@@ -30,7 +30,7 @@ from understudy_runtime.core.messages import (
     Triggered,
     TriggerSchedule,
 )
-from understudy_runtime.core.ports import Store
+from understudy_runtime.core.ports import ActorRow, Store
 from understudy_runtime.node.bridge import Bridge
 
 MAX_LISTED: Final = 1_000
@@ -91,15 +91,7 @@ class LocalSchedules:
 
     async def list_schedules(self, *, limit: int) -> list[ScheduleDescription]:
         limit = min(limit, MAX_LISTED)
-        found = [
-            row
-            for status in STATUSES
-            for row in await self._bridge.run(
-                lambda _, status=status: self._store.rows(
-                    namespace=self._namespace, kind=SCHEDULE, status=status, limit=limit
-                )
-            )
-        ]
+        found = [row for status in STATUSES for row in await self._rows(status, limit)]
         newest = sorted(found, key=lambda row: row.created_at, reverse=True)[:limit]
         described = await asyncio.gather(*(self._describe_if_there(id_of(row.key)) for row in newest))
         return [each for each in described if each is not None]
@@ -124,6 +116,11 @@ class LocalSchedules:
 
     async def delete_schedule(self, schedule_id: str) -> None:
         await self._tell(schedule_id, DeleteSchedule())
+
+    async def _rows(self, status: str, limit: int) -> list[ActorRow]:
+        return await self._bridge.run(
+            lambda _: self._store.rows(namespace=self._namespace, kind=SCHEDULE, status=status, limit=limit)
+        )
 
     async def _describe_if_there(self, schedule_id: str) -> ScheduleDescription | None:
         try:

@@ -1,13 +1,13 @@
 """The machine of schedules: an actor that starts runs at nominal times, and hears of their end.
 
-    (absent) ──SetSchedule──► active ──PauseSchedule──► paused          TimerDue at `next` and its jitter: one nominal time
-        ▲                       │  ▲                      │              after the other is decided on (starting.py)
-        └─────DeleteSchedule────┴──┴────ResumeSchedule────┘              Answer: a run of the schedule has ended
+    (absent) ──SetSchedule──► active ──PauseSchedule──► paused      TimerDue, at `next` and its jitter: one nominal
+        ▲                       │  ▲                      │          time after the other is decided on (starting.py)
+        └─────DeleteSchedule────┴──┴────ResumeSchedule────┘          Answer: a run of the schedule has ended
 
-The journal is authoritative for which nominal times have been decided on: `next` is the first that has not. A run's id is made
-of its nominal time and its start is a durable message of the deciding turn, so that whatever fails, each nominal time has
-at most one run. While no node runs, nominal times pass; the first turn after that finds `next` in the past and goes by the
-catch-up policy. A paused schedule lets them pass for good: a backfill makes up for them.
+The journal is authoritative for which nominal times have been decided on: `next` is the first that has not. A run's id
+is made of its nominal time and its start is a durable message of the deciding turn, so that whatever fails, each
+nominal time has at most one run. While no node runs, nominal times pass; the first turn after that finds `next` in the
+past and goes by the catch-up policy. A paused schedule lets them pass for good: a backfill makes up for them.
 
 Between nominal times a schedule is a row with a time to wake up at, and need not be in memory.
 """

@@ -69,7 +69,7 @@ def _set(state: ScheduleState, message: SetSchedule, now: float, calendar: Calen
             decision.append.append(SchedulePaused(message.note))
         return _waking(decision, state, spec, None if message.paused else next_at)
     if message.if_exists == "error":
-        return Decision(reply=Refused("AlreadyExists", f"schedule {id_of(state.key)} exists already and is another one"))
+        return Decision(reply=Refused("AlreadyExists", f"there is another schedule {id_of(state.key)} already"))
     # Nominal times that have passed unnoticed must not be lost to a change of something else.
     next_at = state.next if old.timing == spec.timing else next_within(calendar, spec, now)
     decision = Decision(append=[ScheduleSet(spec, next_at)], reply=Accepted())
@@ -270,7 +270,7 @@ def _waking(decision: Decision, state: ScheduleState, spec: ScheduleSpec, next_a
 
 
 def _rearmed(decision: Decision, state: ScheduleState) -> Decision:
-    """A node that starts may load the schedule for the sake of its mail, and then knows its next duty from here alone."""
+    """A node that starts may load a schedule for the sake of its mail, and then knows its next duty only from here."""
     if decision.timer is None and state.spec is not None and state.next is not None and not state.paused:
         decision.timer = due_at(state.key, state.spec, state.next)
     return decision

@@ -1,7 +1,7 @@
 """How a nominal time becomes a run: the overlap policies, what is kept for later, and ranges that are made up for.
 
     a nominal time ──► RunScheduled    nothing is in its way, or whatever is may stay
-                  ├──► RunBuffered     it starts when the runs in its way have ended, by themselves or because they were told to
+                  ├──► RunBuffered     it starts when the runs in its way have ended, of themselves or told to
                   └──► RunPassedOver   it never starts
 
 A run is started by a durable `Start`, which leaves with the turn that records it: there is no moment at which one of
@@ -31,8 +31,7 @@ from understudy_runtime.core.schedule.times import next_time, up_to
 
 MAX_PER_TURN: Final = 64
 """Nominal times decided on in one turn; the rest are due at once."""
-
-
+_MAX_KEPT: Final[dict[Overlap, int]] = {"buffer": MAX_BUFFERED, "buffer_one": 1}
 
 
 class Plan:
@@ -64,12 +63,10 @@ class Plan:
 
     def take(self, nominal: float, why: Why, overlap: Overlap) -> None:
         self.taken += 1
-        in_the_way = self.busy or (overlap in ("buffer", "buffer_one") and bool(self.kept))
+        in_the_way = self.busy or (overlap in _MAX_KEPT and bool(self.kept))
         if overlap == "allow" or not in_the_way:
             self._start_or_pass_over(nominal, why)
-        elif overlap == "buffer" and len(self.kept) < MAX_BUFFERED:
-            self._keep(nominal, why)
-        elif overlap == "buffer_one" and not self.kept:
+        elif len(self.kept) < _MAX_KEPT.get(overlap, 0):
             self._keep(nominal, why)
         elif overlap in ("cancel", "terminate"):
             self._end_all(overlap)
