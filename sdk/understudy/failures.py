@@ -67,6 +67,13 @@ class _Parts(msgspec.Struct, array_like=True):
     attributes: dict[str, Any] = {}
 
 
+class Elsewhere(Exception):
+    """The traceback of an error where it was raised, as the cause of the error that tells of it here."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
 _parts: Final = values.Decoder(_Parts, "the arguments of an exception")
 
 
@@ -87,22 +94,20 @@ def encode_failure(
 
 def decode_failure(failure: FailureLike, raises: Sequence[type[Exception]] = ()) -> Exception:
     """The exception that the caller of a task sees."""
-    listed = _rebuild(failure, raises)
-    if listed is not None:
-        return listed
     kind = TaskTimedOut if failure.kind == "timeout" else TaskFailed
-    return kind(failure.type, failure.message, failure.traceback)
+    error = _rebuild(failure, raises) or kind(failure.type, failure.message, failure.traceback)
+    return _caused(error, failure)
 
 
 def decode_run_failure(run_id: str, failure: FailureLike, raises: Sequence[type[Exception]] = ()) -> Exception:
     """The exception that whoever awaits a failed run sees, a parent run included."""
-    listed = _rebuild(failure, raises)
-    return listed or RunFailed(run_id, failure.type, failure.message, failure.traceback)
+    error = _rebuild(failure, raises) or RunFailed(run_id, failure.type, failure.message, failure.traceback)
+    return _caused(error, failure)
 
 
 def decode_ask_failure(failure: FailureLike) -> Exception:
     """The exception that whoever asked a handler sees."""
-    return AskFailed(failure.type, failure.message, failure.traceback)
+    return _caused(AskFailed(failure.type, failure.message, failure.traceback), failure)
 
 
 _ENDS: Final[dict[str, type[RunError]]] = {
@@ -116,6 +121,12 @@ def run_ended(run_id: str, status: str, reason: str = "") -> RunError:
     """The error for a run that was ended from outside: cancelled, terminated or timed out."""
     message = f"run {run_id} {'timed out' if status == 'timed_out' else f'was {status}'}"
     return _ENDS[status](run_id, f"{message}: {reason}" if reason else message)
+
+
+def _caused(error: Exception, failure: FailureLike) -> Exception:
+    if failure.traceback:
+        error.__cause__ = Elsewhere(failure.traceback)
+    return error
 
 
 def _encode_arguments(error: BaseException) -> Raw | None:

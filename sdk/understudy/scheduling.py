@@ -24,8 +24,8 @@ CatchUp = Literal["skip", "one", "all"]
 """What becomes of nominal times that passed while no node ran: nothing, the newest is made up for, or all are."""
 Overlap = Literal["skip", "buffer_one", "buffer", "allow", "cancel", "terminate"]
 """What happens at a nominal time while a run of the schedule has not ended. `skip`: nothing. `buffer_one`: one start is
-kept until it has ended, others are passed over. `buffer`: all are kept, and start one after the other. `allow`: they run
-side by side. `cancel`, `terminate`: what runs is ended that way, and the new run starts after it.
+kept until it has ended, others are passed over. `buffer`: all are kept, and start one after the other. `allow`: they
+run side by side. `cancel`, `terminate`: what runs is ended that way, and the new run starts after it.
 """
 RangeOverlap = Literal["buffer", "allow"]
 
@@ -81,7 +81,8 @@ class ScheduleDescription(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a schedule stands. Times are seconds since 1970.
 
     `next_at` is the nominal time it waits for (None: it is paused, or there is none), `next_due_at` when that run will
-    start; `missed_from` to `missed_to` are the nominal times last missed because no node ran. `passed_over` counts the nominal times at which a run was not started because of others; `recent` is newest first.
+    start; `missed_from` to `missed_to` are the nominal times last missed because no node ran. `passed_over` counts the
+    nominal times without a run because of others; `recent` is newest first.
     """
 
     schedule_id: str

@@ -74,7 +74,7 @@ def load_module(location: str) -> ModuleType:
     _put_on_path("")
     try:
         found = util.find_spec(location) is not None
-    except (ModuleNotFoundError, ValueError):
+    except (ImportError, ValueError):
         found = False
     except Exception as error:
         raise BadRequest(f"{location}: {_last_line(error, '')}") from error

@@ -30,6 +30,8 @@ REFUSED = {
     "no store to show": (("runs", "show", "x"), "there is no store"),
     "no store to retry": (("runs", "retry", "x"), "there is no store"),
     "a store in memory": (("runs", "list", "--store", "memory://"), "in memory"),
+    "no store, but a folder": (("run", "shop.py:total", "--input", "[[]]", "--store", "."), ". is a folder"),
+    "a folder for a module": (("run", ".:total"), "no such module"),
     "no store, but a text file": (("runs", "list", "--store", "shop.py"), "not a SQLite database"),
 }
 
@@ -180,3 +182,10 @@ def test_a_store_that_was_being_made_when_the_process_died_is_made_by_the_next(c
         connection.execute(statement)
     (cli.at / "half.db").touch()
     assert cli("run", "shop.py:total", "--input", "[[1]]", "--store", "half.db").out == "1\n"
+
+
+def test_a_status_that_no_run_can_have_is_refused(cli: Cli) -> None:
+    cli("run", "shop.py:total", "--input", "[[]]")
+    refused = cli("runs", "list", "--status", "done")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "'done' is no status of a run; there are: running, " in refused.err

@@ -222,7 +222,7 @@ def message(words: list[str], cell: Cell) -> AnyMessage:
         case "cancel":
             return Cancel(*plain, **named)
         case "terminate":
-            return Terminate(*plain)
+            return Terminate(*plain, **named)
         case "ended":
             token = _token(plain[0], named, cell)
             return AttemptEnded(token, _raw(named.get("result", "")) or NULL, _failure(named))

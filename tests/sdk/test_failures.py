@@ -67,6 +67,15 @@ def test_any_other_error_becomes_text_with_its_traceback() -> None:
     assert "raise error" in back.traceback
 
 
+@pytest.mark.parametrize("raises", [(), (ValueError,)])
+def test_the_traceback_of_the_workflow_begins_where_the_task_raised(raises: tuple[type[Exception], ...]) -> None:
+    task_failed = decode_failure(encode_failure(raised(ValueError("first cause")), raises), raises)
+    run_failed = encode_failure(raised(task_failed))
+
+    assert run_failed.traceback.index("raise error") < run_failed.traceback.index("direct cause of")
+    assert run_failed.traceback.index("ValueError: first cause") < run_failed.traceback.index("direct cause of")
+
+
 def test_a_listed_error_without_a_json_form_becomes_text() -> None:
     back = decode_failure(encode_failure(ValueError(object()), (ValueError,)), (ValueError,))
 

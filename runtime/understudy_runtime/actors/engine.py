@@ -43,7 +43,7 @@ from understudy_runtime.core.messages import (
     TimerDue,
     Token,
 )
-from understudy_runtime.core.ports import Clock, Executor, Programs, Report, Store, TurnWrite
+from understudy_runtime.core.ports import Clock, CommitFailed, Executor, Programs, Report, Store, TurnWrite
 from understudy_runtime.core.records import (
     Failure,
     Turn,
@@ -405,7 +405,8 @@ class Engine:
 
     def _failed(self, batch: list[Entry], error: BaseException) -> None:
         """The store refused, or we failed: what is in memory is void, and nobody is told otherwise."""
-        log.error("the node stops", exc_info=error)
+        # A store that failed has said all there is to say; a fault of ours is looked for by its traceback.
+        log.error("the node stops", why=str(error), exc_info=None if isinstance(error, CommitFailed) else error)
         failure = error if isinstance(error, StoreError) else StoreError(f"the node has stopped: {error}")
         self._duties.close()
         for entry in batch:

@@ -8,7 +8,7 @@ records always hold their values.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 import xxhash
@@ -97,5 +97,6 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, msgspec.Struct):
         return type(value)(**{name: change(getattr(value, name)) for name in value.__struct_fields__})
     if isinstance(value, tuple):
-        return tuple(change(part) for part in cast("tuple[Any, ...]", value))
+        parts: Any = value  # pyright knows less of a tuple than of Any
+        return tuple(change(part) for part in parts)
     return value

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final, get_args
+
+from understudy.door import RunStatus
+from understudy.errors import BadRequest
 from understudy_runtime.cli.output import note, results_only
 from understudy_runtime.cli.place import Place
 from understudy_runtime.cli.refusals import refusals
@@ -19,10 +23,12 @@ from understudy_runtime.cli.render import (
 from understudy_runtime.cli.stored import reading
 from understudy_runtime.core.keys import id_of
 
+STATUSES: Final[tuple[str, ...]] = get_args(RunStatus)
+
 
 def list_runs(place: Place, status: str, workflow: str, limit: int, as_json: bool) -> None:
     with results_only() as output, refusals(), reading(place) as stored:
-        found = stored.rows(status, workflow, limit)
+        found = stored.rows(_checked(status), workflow, limit)
         if as_json:
             output.result(pretty([row_facts(row) for row in found]))
         elif found:
@@ -33,6 +39,12 @@ def list_runs(place: Place, status: str, workflow: str, limit: int, as_json: boo
             output.result(table(("ID", "WORKFLOW", "STATUS", "EXECUTION", "CREATED"), cells))
         else:
             note("no runs")
+
+
+def _checked(status: str) -> str:
+    if status and status not in STATUSES:
+        raise BadRequest(f"{status!r} is no status of a run; there are: {', '.join(STATUSES)}")
+    return status
 
 
 def show_run(place: Place, run_id: str, as_json: bool) -> None:

@@ -161,6 +161,7 @@ class Fired(Input, frozen=True):
 
 class CancelRequested(Input, frozen=True):
     reason: str = ""
+    idempotency_key: str = ""
 
 
 class Released(Input, frozen=True):
@@ -316,6 +317,13 @@ class Ended(Note, frozen=True):
 
     status: Literal["failed", "terminated", "timed_out"]
     failure: Failure
+    idempotency_key: str = ""
+
+
+class NothingToDo(Note, frozen=True):
+    """A command found the run as it was to make it. Kept so that, sent again, it does not meet a later execution."""
+
+    idempotency_key: str
 
 
 class Cautioned(Note, frozen=True):

@@ -90,7 +90,12 @@ def configure(format: Format, level: str, node: str) -> LineWriter:
     number = logging.getLevelNamesMapping()[level.upper()]
     shared = _shared(node, pretty)
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if pretty else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # the default one shows locals: users' data
+        )
+        if pretty
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[_no_replays, *shared, renderer],

@@ -1,7 +1,7 @@
 """Retry of an ended run: what the next execution may take over, and what it will have to do.
 
-The plan is found by trying: workflow code has no effects, so the next execution is run on a copy of the run's state, with
-the finished tasks at hand, until it asks for something that has to be done.
+The plan is found by trying: workflow code has no effects, so the next execution is run on a copy of the run's
+state, with the finished tasks at hand, until it asks for something that has to be done.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from understudy_runtime.core.records import (
     Fired,
     Held,
     LateResult,
+    NothingToDo,
     Patched,
     ProgressNoted,
     Released,
@@ -64,8 +65,12 @@ def _apply_started(state: RunState, record: ExecutionStarted, at: float) -> None
     if record.cause != "continued":
         state.deadline_s = record.deadline_s
         state.deadline = None if record.deadline_s is None else at + record.deadline_s
+    _remember(state, record, at)
+
+
+def _remember(state: RunState, record: ExecutionStarted | CancelRequested | Ended | NothingToDo, at: float) -> None:
     if record.idempotency_key:
-        delivering.remember(state.deliveries, record.idempotency_key, Remembered(at, execution=record.execution))
+        delivering.remember(state.deliveries, record.idempotency_key, Remembered(at, execution=state.execution))
 
 
 def _apply_scheduled(state: RunState, record: TaskScheduled, at: float) -> None:
@@ -123,6 +128,7 @@ def _apply_fired(state: RunState, record: Fired, at: float) -> None:
 
 def _apply_cancel(state: RunState, record: CancelRequested, at: float) -> None:
     state.cancel_requested = True
+    _remember(state, record, at)
 
 
 def _apply_held(state: RunState, record: Held, at: float) -> None:
@@ -164,6 +170,14 @@ def _closes(
     return apply
 
 
+_close_by_machine: Final = _closes("", lambda record: (None, record.failure))
+
+
+def _apply_ended(state: RunState, record: Ended, at: float) -> None:
+    _close_by_machine(state, record, at)
+    _remember(state, record, at)
+
+
 APPLY: Final[dict[type, Apply]] = {
     ExecutionStarted: _apply_started,
     TaskScheduled: _apply_scheduled,
@@ -190,7 +204,8 @@ APPLY: Final[dict[type, Apply]] = {
     Completed: _closes("succeeded", lambda record: (record.result, None)),
     Failed: _closes("failed", lambda record: (None, record.failure)),
     Cancelled: _closes("cancelled", lambda record: (None, None)),
-    Ended: _closes("", lambda record: (None, record.failure)),
+    Ended: _apply_ended,
+    NothingToDo: _remember,
     ContinuedAsNew: _apply_continued,
     Patched: _apply_nothing,
 }

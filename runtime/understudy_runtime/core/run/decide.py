@@ -39,6 +39,7 @@ from understudy_runtime.core.records import (
     Failure,
     Fired,
     Held,
+    NothingToDo,
     Released,
 )
 from understudy_runtime.core.run.commands import activated
@@ -85,6 +86,10 @@ def _called_again(state: RunState, message: Start) -> bool:
 
 
 def _join(state: RunState, message: Start) -> Decision:
+    if message.workflow != state.workflow:
+        return _refuse_start(
+            message, Refused("AlreadyExists", f"run {state.key} exists already, of workflow {state.workflow}")
+        )
     if message.parent is None or message.parent == state.parent:
         return Decision(reply=Started(state.execution, existed=True))
     return _refuse_start(
@@ -129,19 +134,24 @@ def _retry(state: RunState, message: RetryRun, now: float) -> Decision:
 def _cancel(state: RunState, message: Cancel, now: float) -> Decision:
     if not state.status:
         return Decision(reply=_unknown(state))
-    if state.status in CLOSED or state.cancel_requested:
-        return Decision(reply=Accepted())
-    return Decision(append=[CancelRequested(message.reason)], activate=True, reply=Accepted())
+    if state.status in CLOSED or state.cancel_requested or message.idempotency_key in state.deliveries.remembered:
+        return _nothing_to_do(state, message.idempotency_key)
+    requested = CancelRequested(message.reason, message.idempotency_key)
+    return Decision(append=[requested], activate=True, reply=Accepted())
 
 
 def _terminate(state: RunState, message: Terminate, now: float) -> Decision:
     if not state.status:
         return Decision(reply=_unknown(state))
-    if state.status in CLOSED:
-        return Decision(reply=Accepted())
-    return end(
-        state, Ended("terminated", Failure("Terminated", message.reason, final=True)), Decision(reply=Accepted())
-    )
+    if state.status in CLOSED or message.idempotency_key in state.deliveries.remembered:
+        return _nothing_to_do(state, message.idempotency_key)
+    failure = Failure("Terminated", message.reason, final=True)
+    return end(state, Ended("terminated", failure, message.idempotency_key), Decision(reply=Accepted()))
+
+
+def _nothing_to_do(state: RunState, idempotency_key: str) -> Decision:
+    is_news = bool(idempotency_key) and idempotency_key not in state.deliveries.remembered
+    return Decision(append=[NothingToDo(idempotency_key)] if is_news else [], reply=Accepted())
 
 
 def mind_the_length(state: RunState, message: AnyMessage, decision: Decision) -> Decision:

@@ -69,7 +69,8 @@ def _set(state: ScheduleState, message: SetSchedule, now: float, calendar: Calen
             decision.append.append(SchedulePaused(message.note))
         return _waking(decision, state, spec, None if message.paused else next_at)
     if message.if_exists == "error":
-        return Decision(reply=Refused("AlreadyExists", f"there is another schedule {id_of(state.key)} already"))
+        why = f"schedule {id_of(state.key)} exists already and is another one; update it, or choose another id"
+        return Decision(reply=Refused("AlreadyExists", why))
     # Nominal times that have passed unnoticed must not be lost to a change of something else.
     next_at = state.next if old.timing == spec.timing else next_within(calendar, spec, now)
     decision = Decision(append=[ScheduleSet(spec, next_at)], reply=Accepted())

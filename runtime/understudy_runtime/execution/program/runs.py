@@ -2,8 +2,8 @@
 
     inputs ─► resolve futures, start handlers ─► passes of the loop ─► commands, and the end if `main` has ended
 
-The workflow's coroutine is `main`; handlers of a class workflow run beside it in the same loop. When `main` returns, whatever
-else runs is cancelled and awaited before the run ends, so clean-up code may still call tasks.
+The workflow's coroutine is `main`; handlers of a class workflow run beside it in the same loop. When `main`
+returns, whatever else runs is cancelled and awaited before the run ends, so clean-up code may still call tasks.
 """
 
 from __future__ import annotations

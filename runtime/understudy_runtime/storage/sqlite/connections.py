@@ -42,6 +42,7 @@ class NoStore(StoreError):
 def connect_writer(path: Path, now: float) -> sqlite3.Connection:
     """Open the file, made if need be, and bring it to this release's schema. StoreError."""
     _check_sqlite()
+    _check_file(path)
     try:
         con = _connect(f"file:{quote(str(path))}?mode=rwc")
     except sqlite3.Error as error:
@@ -78,6 +79,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     try:
         if not path.exists():
             raise NoStore(f"there is no store at {path}: check the path, or start a run to make it")
+        _check_file(path)
         return _open_reader(path)
     except (sqlite3.Error, OSError) as error:
         raise StoreError(explain(path, error)) from error
@@ -117,6 +119,11 @@ def _connect(uri: str) -> sqlite3.Connection:
         uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, cached_statements=CACHED_STATEMENTS,
         check_same_thread=False,
     )  # fmt: skip
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder: name a file in it as the store")
 
 
 def _check_sqlite() -> None:
