@@ -1,4 +1,4 @@
-"""python -m benchmarks WORKLOAD... [--store sqlite|memory] [--json] [--repeats N] [--dir FOLDER] [sizes]"""
+"""python -m benchmarks WORKLOAD... [--store sqlite|memory] [--via embedded|grpc] [--json] [--repeats N] [--dir FOLDER] [sizes]"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.measure import Figures
 from benchmarks.place import is_in_memory
 from benchmarks.repeat import Order, repeat
 from benchmarks.report import Line, as_json, table
-from benchmarks.workloads import NEED_A_FILE, WORKLOADS, sizes_of
+from benchmarks.workloads import NEED_A_FILE, NEED_GRPC, NOT_VIA_GRPC, WORKLOADS, sizes_of
 
 DEFAULT_DIR = Path(".understudy-bench")
 DEFAULT_REPEATS = 3
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for workload in given.workloads:
         measured = run(given, workload)
         for figures in measured:
-            lines.append(Line(workload, given.store, given.repeats, figures, limits))
+            lines.append(Line(workload, given.store, given.repeats, figures, limits, given.via))
             if given.json:
                 print(as_json(lines[-1]), flush=True)
         if workload == "limits":
@@ -44,7 +44,7 @@ def run(given: argparse.Namespace, workload: str) -> list[Figures]:
         print(f"{workload}: {number} of {given.repeats}", file=sys.stderr)
 
     sizes = {name: value for name in sizes_of(workload) if (value := getattr(given, name)) is not None}
-    return repeat(Order(workload, given.store, given.dir, sizes), given.repeats, progress)
+    return repeat(Order(workload, given.store, given.dir, sizes, given.via), given.repeats, progress)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -54,6 +54,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("workloads", nargs="+", metavar="WORKLOAD", choices=[*WORKLOADS, "all"], help=_names())
     parser.add_argument("--store", choices=["sqlite", "memory"], default="sqlite")
+    parser.add_argument(
+        "--via", choices=["embedded", "grpc"], default="embedded", help="a node in this process, or in another one"
+    )
     parser.add_argument("--json", action="store_true", help="one object per line on stdout")
     parser.add_argument("--repeats", type=_positive, default=DEFAULT_REPEATS, metavar="N")
     parser.add_argument("--dir", type=Path, default=DEFAULT_DIR, help="where stores are made, on a real disk")
@@ -76,11 +79,15 @@ def _flag(name: str) -> str:
 
 
 def _check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
-    in_memory = given.store == "memory"
+    in_memory, remote = given.store == "memory", given.via == "grpc"
+    cannot = (NEED_A_FILE if in_memory else frozenset()) | (NOT_VIA_GRPC if remote else NEED_GRPC)
     if "all" in given.workloads:
-        given.workloads = [name for name in WORKLOADS if not (in_memory and name in NEED_A_FILE)]
+        given.workloads = [name for name in WORKLOADS if name not in cannot]
     if in_memory and (useless := NEED_A_FILE.intersection(given.workloads)):
         parser.error(f"{min(useless)} needs --store sqlite: nothing in memory outlives its process")
+    if useless := cannot.intersection(given.workloads):
+        other, why = ("embedded", "it has a node of its own kind") if remote else ("grpc", "it is about the door")
+        parser.error(f"{min(useless)} needs --via {other}: {why}")
     for name, users in _sizes().items():
         if getattr(given, name) is not None and not users.keys() & set(given.workloads):
             parser.error(f"{_flag(name)} is a size of {', '.join(users)}")

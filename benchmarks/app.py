@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from understudy import Actor, App, handler, heartbeat, now, readonly, task_info
+from understudy import Actor, App, handler, heartbeat, now, readonly, task_info, wait_until
 
 app = App("benchmarks")
 
@@ -69,6 +69,28 @@ async def marks(path: str, steps: int) -> int:
 @app.workflow
 async def busy() -> None:
     await spin()
+
+
+@app.workflow
+class PingPong:
+    """Answers until it is told to end."""
+
+    def __init__(self) -> None:
+        self.pings = 0
+        self.ended = False
+
+    async def run(self) -> int:
+        await wait_until(lambda: self.ended)
+        return self.pings
+
+    @handler
+    def ping(self) -> int:
+        self.pings += 1
+        return self.pings
+
+    @handler
+    def end(self) -> None:
+        self.ended = True
 
 
 @app.actor

@@ -3,39 +3,63 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import msgspec
 
 import understudy
 from benchmarks.app import app
+from benchmarks.served import ServedNode, serve
 from understudy import App, Client
+from understudy.client import connect
 
 IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 
 
 class Place(msgspec.Struct, frozen=True):
-    """`store` is "sqlite" or "memory"; `folder` is empty and for this repeat alone."""
+    """`store` is "sqlite" or "memory"; `folder` is empty and for this repeat alone.
+
+    `via` is "embedded" (the node is in this process) or "grpc" (in another one, with the benchmarks' own app).
+    """
 
     store: str
     folder: Path
+    via: str = "embedded"
 
     @property
     def url(self) -> str:
         return "memory://" if self.store == "memory" else f"sqlite:///{self.folder / 'state.db'}"
 
-    def node(self, app: App = app) -> AbstractAsyncContextManager[Client]:
-        """A node over this place's store, in this process."""
-        return understudy.embedded(app, store=self.url)
+    @asynccontextmanager
+    async def node(self, app: App = app) -> AsyncGenerator[Client]:
+        """A node over this place's store."""
+        async with self.opened(app) as (client, _):
+            yield client
+
+    @asynccontextmanager
+    async def opened(self, app: App = app) -> AsyncGenerator[tuple[Client, ServedNode | None]]:
+        """A node, and how to reach it if it is a process of its own."""
+        if self.via == "embedded":
+            async with understudy.embedded(app, store=self.url) as client:
+                yield client, None
+        else:
+            async with self.served() as node, connect(node.address, app) as client:
+                yield client, node
+
+    @asynccontextmanager
+    async def served(self) -> AsyncGenerator[ServedNode]:
+        """A node in another process."""
+        async with serve(self.url) as node:
+            yield node
 
 
 @contextmanager
-def fresh_place(store: str, parent: Path) -> Generator[Place]:
+def fresh_place(store: str, parent: Path, via: str = "embedded") -> Generator[Place]:
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent) as folder:
-        yield Place(store, Path(folder).resolve())
+        yield Place(store, Path(folder).resolve(), via)
 
 
 def is_in_memory(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:

@@ -22,6 +22,7 @@ class Order(msgspec.Struct, frozen=True):
     store: str
     dir: Path
     sizes: dict[str, int | float] = {}
+    via: str = "embedded"
 
 
 def repeat(order: Order, repeats: int, progress: Callable[[int], object]) -> list[Figures]:
@@ -39,5 +40,5 @@ def in_fresh_process(order: Order) -> list[Figures]:
 
 
 def once(order: Order) -> list[Figures]:
-    with fresh_place(order.store, order.dir) as place:
+    with fresh_place(order.store, order.dir, order.via) as place:
         return asyncio.run(measure(order.workload, place, order.sizes))

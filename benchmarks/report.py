@@ -21,6 +21,7 @@ class Line(msgspec.Struct, frozen=True):
     repeats: int
     figures: Figures
     limits: dict[str, float] = {}
+    via: str = "embedded"
 
 
 def as_json(line: Line) -> str:
@@ -30,6 +31,7 @@ def as_json(line: Line) -> str:
         "workload": line.workload,
         "variant": figures.variant,
         "store": line.store,
+        "via": line.via,
         "rate": figures.rate,
         "unit": figures.unit,
         "p50_ms": figures.p50_ms,
@@ -55,7 +57,7 @@ def _rounded(value: str | float) -> str | float | None:
 
 def table(lines: Sequence[Line], console: Console) -> None:
     shown = Table(box=None)
-    for heading in ("workload", "variant", "store"):
+    for heading in ("workload", "variant", "store", "via"):
         shown.add_column(heading, no_wrap=True)
     for heading in ("rate", "p50 ms", "p99 ms", "rss MB"):
         shown.add_column(heading, no_wrap=True, justify="right")
@@ -71,6 +73,7 @@ def _row(line: Line) -> tuple[str, ...]:
         line.workload,
         figures.variant,
         line.store,
+        line.via,
         f"{figures.rate:,.0f} {figures.unit}",
         f"{figures.p50_ms:,.2f}",
         f"{figures.p99_ms:,.2f}",

@@ -8,7 +8,21 @@ from typing import Final
 
 from benchmarks.measure import Figures
 from benchmarks.place import Place
-from benchmarks.workloads import asks, census_speedup, chain, fanout, hello, limits, neighbour, recovery, sleepers
+from benchmarks.workloads import (
+    asks,
+    census_speedup,
+    chain,
+    fanout,
+    hello,
+    limits,
+    messages,
+    neighbour,
+    overload,
+    pingpong,
+    recovery,
+    sleepers,
+    waiters,
+)
 
 Workload = Callable[..., Awaitable[list[Figures]]]
 """Takes the place and, by name, its sizes; measures one repeat."""
@@ -23,10 +37,18 @@ WORKLOADS: Final[dict[str, Workload]] = {
     "recovery": recovery.measure,
     "census-speedup": census_speedup.measure,
     "sleepers": sleepers.measure,
+    "pingpong": pingpong.measure,
+    "messages": messages.measure,
+    "waiters": waiters.measure,
+    "overload": overload.measure,
 }
 
 NEED_A_FILE: Final = frozenset({"recovery"})
 """What is measured there would not survive in memory."""
+NEED_GRPC: Final = frozenset({"waiters", "overload"})
+"""They measure the door."""
+NOT_VIA_GRPC: Final = frozenset({"recovery", "census-speedup", "sleepers"})
+"""They make their node themselves, or measure the memory of its process."""
 
 
 def sizes_of(workload: str) -> dict[str, int | float]:

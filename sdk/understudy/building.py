@@ -197,4 +197,5 @@ def _location(fn: Callable[..., Any]) -> str:
     if fn.__module__ != "__main__" and not fn.__module__.startswith(FILE_MODULE_PREFIX):
         return fn.__module__
     file = getattr(module, "__file__", None)
-    return str(Path(file).absolute()) if file else ""
+    # What is typed or piped into the interpreter has no file, or one called "<stdin>".
+    return str(Path(file).absolute()) if file and Path(file).is_file() else ""

@@ -63,6 +63,11 @@ class Committer:
     def idle(self) -> bool:
         return not (self._waiting or self._running)
 
+    @property
+    def waiting(self) -> int:
+        """Turns on their way to the store."""
+        return len(self._waiting) + len(self._running)
+
     async def drain(self) -> None:
         """Returns when nothing waits and nothing runs."""
         while not self.idle:

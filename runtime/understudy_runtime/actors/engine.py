@@ -160,6 +160,11 @@ class Engine:
         return len(self._cells)
 
     @property
+    def waiting(self) -> int:
+        """Turns that are to be taken next, or are not durable yet."""
+        return len(self._ready) + self._committer.waiting
+
+    @property
     def batches(self) -> Histogram:
         """Of each commit, its turns."""
         return self._committer.batches

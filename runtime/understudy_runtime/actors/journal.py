@@ -97,6 +97,5 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, msgspec.Struct):
         return type(value)(**{name: change(getattr(value, name)) for name in value.__struct_fields__})
     if isinstance(value, tuple):
-        parts: Any = value  # pyright knows less of a tuple than of Any
-        return tuple(change(part) for part in parts)
+        return tuple(map(change, value))  # pyright: ignore[reportUnknownArgumentType] - of what, nobody knows
     return value

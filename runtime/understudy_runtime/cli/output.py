@@ -25,6 +25,10 @@ class Output:
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
+    @property
+    def at_terminal(self) -> bool:
+        return os.isatty(self._fd)
+
     def result(self, text: str) -> None:
         """Write one result; a reader that has gone away (`| head`) is no error."""
         data = memoryview(f"{text}\n".encode("utf-8", "surrogateescape"))

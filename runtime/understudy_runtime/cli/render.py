@@ -6,17 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
-from understudy.door import Outcome, RetryPlan, RunStatus
+from understudy.door import HistoryTurn, Outcome, RetryPlan, RunDescription, RunSummary
 from understudy_runtime.cli.output import CANCELLED_OR_HELD, FAILED, SUCCEEDED
-from understudy_runtime.core.keys import id_of
-from understudy_runtime.core.messages import Description
-from understudy_runtime.core.ports import ActorRow
-from understudy_runtime.core.records import NULL, AnyRecord, Turn
+from understudy_runtime.core.records import NULL
 
 MAX_VALUE_CHARS: Final = 80
 """Of one value in a line of a history; `--json` shows all of it."""
@@ -72,41 +69,27 @@ def complaint(outcome: Outcome) -> str:
     )
 
 
-def outcome_of(description: Description) -> Outcome:
-    held = description.held
-    return Outcome(
-        id_of(description.key),
-        description.definition,
-        cast("RunStatus", description.status),
-        description.execution,
-        description.result,
-        description.failure,
-        "" if held is None else held.why,
-        "" if held is None else held.detail,
-    )
-
-
-def facts(description: Description) -> dict[str, Any]:
-    """All there is to know of a run without its history, for `--json`."""
+def facts(described: RunDescription, outcome: Outcome | None) -> dict[str, Any]:
+    """All there is to know of a run without its history, for `--json`; `outcome` if it does not go on."""
     return {
-        "id": id_of(description.key),
-        "workflow": description.definition,
-        "status": description.status,
-        "execution": description.execution,
-        "created_at": moment(description.created_at),
-        "closed_at": moment(description.closed_at),
-        "turns": description.turns,
+        "id": described.run_id,
+        "workflow": described.workflow,
+        "status": described.status,
+        "execution": described.execution,
+        "created_at": moment(described.created_at),
+        "closed_at": moment(described.closed_at),
+        "turns": described.turns,
         "tasks": {
-            "scheduled": description.scheduled,
-            "running": description.running,
-            "waiting": description.waiting,
-            "succeeded": description.succeeded,
-            "failed": description.failed,
-            "reused": description.reused,
+            "scheduled": described.scheduled,
+            "running": described.running,
+            "waiting": described.waiting,
+            "succeeded": described.succeeded,
+            "failed": described.failed,
+            "reused": described.reused,
         },
-        "warnings": description.warnings,
-        "input": description.input,
-        **({} if description.status == "running" else ended(outcome_of(description))),
+        "warnings": described.warnings,
+        "input": described.input,
+        **({} if outcome is None else ended(outcome)),
     }
 
 
@@ -135,15 +118,15 @@ def _inline(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def row_facts(row: ActorRow) -> dict[str, Any]:
+def summary_facts(run: RunSummary) -> dict[str, Any]:
     return {
-        "id": id_of(row.key),
-        "workflow": row.definition,
-        "status": row.status,
-        "execution": row.execution,
-        "created_at": moment(row.created_at),
-        "updated_at": moment(row.updated_at),
-        "closed_at": moment(row.closed_at),
+        "id": run.run_id,
+        "workflow": run.workflow,
+        "status": run.status,
+        "execution": run.execution,
+        "created_at": moment(run.created_at),
+        "updated_at": moment(run.updated_at),
+        "closed_at": moment(run.closed_at),
     }
 
 
@@ -152,28 +135,14 @@ def moment(at: float | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
 
 
-def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they need to be, so that lines can be cut and grepped."""
-    every = [names, *rows]
-    widths = [max(len(row[i]) for row in every) for i in range(len(names))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every
-    )
+def history_rows(turns: Sequence[HistoryTurn]) -> list[tuple[str, str, str]]:
+    return [(str(turn.seq), moment(turn.at) or "", told(record)) for turn in turns for record in turn.records]
 
 
-def history_lines(turns: Sequence[Turn]) -> str:
-    return table(
-        ("TURN", "AT", "WHAT"),
-        [(str(turn.seq), moment(turn.at) or "", told(record)) for turn in turns for record in turn.records],
-    )
-
-
-def told(record: AnyRecord) -> str:
-    """One record in words: its name, then every field that says something."""
-    defaults = {field.name: field.default for field in msgspec.structs.fields(record)}
-    said = {name: getattr(record, name) for name in record.__struct_fields__}
-    parts = [f"{name}={_short(value)}" for name, value in said.items() if value != defaults[name] and value is not None]
-    return " ".join([_CAPITAL.sub(" ", type(record).__name__).lower(), *parts])
+def told(record: Mapping[str, Any]) -> str:
+    """One record in words: its kind, then every field that says something."""
+    parts = [f"{name}={_short(value)}" for name, value in record.items() if name != "t" and value is not None]
+    return " ".join([_CAPITAL.sub(" ", record["t"]).lower(), *parts])
 
 
 def _short(value: Any) -> str:

@@ -14,10 +14,10 @@ from understudy_runtime.cli.origins import check_origin, note_origin
 from understudy_runtime.cli.output import note, results_only
 from understudy_runtime.cli.place import Place
 from understudy_runtime.cli.refusals import refusals
-from understudy_runtime.cli.render import outcome_of
 from understudy_runtime.cli.stored import OPEN, Stored, reading
 from understudy_runtime.core.keys import id_of
 from understudy_runtime.core.ports import ActorRow
+from understudy_runtime.node.described import outcome_of
 
 
 def run_workflow(
@@ -65,7 +65,7 @@ def _that_run(place: Place, workflow: WorkflowDefinition, input: str | None, run
             row = stored.row(run_id)
             if row is not None:
                 _check_same(stored, row, workflow, given)
-                return resume(run_id) if row.status in OPEN else outcome_of(stored.describe(run_id))
+                return resume(run_id) if row.status in OPEN else outcome_of(run_id, stored.describe(run_id))
     return start(workflow, given or arguments(workflow, None), run_id)
 
 

@@ -1,44 +1,40 @@
-"""`understudy runs list | show | history`: a look into the store's file, which needs no node and disturbs none."""
+"""What `understudy runs list | show | history` shows."""
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import Final, get_args
 
 from understudy.door import RunStatus
 from understudy.errors import BadRequest
-from understudy_runtime.cli.output import note, results_only
-from understudy_runtime.cli.place import Place
+from understudy_runtime.cli.looking import Looking, looking, outcome
+from understudy_runtime.cli.options import At
+from understudy_runtime.cli.output import Output, note, results_only
 from understudy_runtime.cli.refusals import refusals
-from understudy_runtime.cli.render import (
-    complaint,
-    facts,
-    history_lines,
-    lines,
-    moment,
-    outcome_of,
-    pretty,
-    row_facts,
-    table,
-)
-from understudy_runtime.cli.stored import reading
-from understudy_runtime.core.keys import id_of
+from understudy_runtime.cli.render import complaint, facts, history_rows, lines, moment, pretty, summary_facts
+from understudy_runtime.cli.tables import show_table
 
 STATUSES: Final[tuple[str, ...]] = get_args(RunStatus)
 
 
-def list_runs(place: Place, status: str, workflow: str, limit: int, as_json: bool) -> None:
-    with results_only() as output, refusals(), reading(place) as stored:
-        found = stored.rows(_checked(status), workflow, limit)
+def list_runs(at: At, status: str, workflow: str, limit: int, as_json: bool) -> None:
+    async def show(output: Output) -> None:
+        async with looking(at) as runs:
+            found = await runs.list_runs(status=_checked(status), workflow=workflow, limit=limit)
         if as_json:
-            output.result(pretty([row_facts(row) for row in found]))
+            output.result(pretty([summary_facts(run) for run in found]))
         elif found:
             cells = [
-                (id_of(row.key), row.definition, row.status, str(row.execution), moment(row.created_at) or "")
-                for row in found
+                (run.run_id, run.workflow, run.status, str(run.execution), moment(run.created_at) or "")
+                for run in found
             ]
-            output.result(table(("ID", "WORKFLOW", "STATUS", "EXECUTION", "CREATED"), cells))
+            show_table(output, ("ID", "WORKFLOW", "STATUS", "EXECUTION", "CREATED"), cells)
         else:
             note("no runs")
+
+    with results_only() as output, refusals():
+        asyncio.run(show(output))
 
 
 def _checked(status: str) -> str:
@@ -47,20 +43,34 @@ def _checked(status: str) -> str:
     return status
 
 
-def show_run(place: Place, run_id: str, as_json: bool) -> None:
-    with results_only() as output, refusals(), reading(place) as stored:
-        description = stored.describe(run_id)
-        shown = facts(description)
+def show_run(at: At, run_id: str, as_json: bool) -> None:
+    async def show(output: Output) -> None:
+        async with looking(at) as runs:
+            described = await runs.describe(run_id)
+            ended = await outcome(runs, described)
+        shown = facts(described, ended)
         if as_json:
             output.result(pretty(shown))
-        elif "error" in shown:
-            del shown["error"]
-            output.result(f"{lines(shown)}\n\n{complaint(outcome_of(description))}")
+        elif ended is not None and shown.pop("error", None) is not None:
+            output.result(f"{lines(shown)}\n\n{complaint(ended)}")
         else:
             output.result(lines(shown))
 
+    with results_only() as output, refusals():
+        asyncio.run(show(output))
 
-def show_history(place: Place, run_id: str, as_json: bool) -> None:
-    with results_only() as output, refusals(), reading(place) as stored:
-        turns = stored.history(run_id)
-        output.result(pretty(turns) if as_json else history_lines(turns))
+
+def show_history(at: At, run_id: str, as_json: bool) -> None:
+    async def show(output: Output, runs: Looking) -> None:
+        turns = await runs.history(run_id, 0, sys.maxsize)
+        if as_json:
+            output.result(pretty(turns))
+        else:
+            show_table(output, ("TURN", "AT", "WHAT"), history_rows(turns))
+
+    async def look(output: Output) -> None:
+        async with looking(at) as runs:
+            await show(output, runs)
+
+    with results_only() as output, refusals():
+        asyncio.run(look(output))

@@ -28,9 +28,10 @@ from understudy_runtime.cli.origins import check_origin, note_origin
 from understudy_runtime.cli.output import Output, note, results_only
 from understudy_runtime.cli.place import Place
 from understudy_runtime.cli.refusals import refusals
-from understudy_runtime.cli.render import lines, pretty, table
+from understudy_runtime.cli.render import lines, pretty
 from understudy_runtime.cli.render import moment as shown_time
 from understudy_runtime.cli.stored import reading
+from understudy_runtime.cli.tables import show_table, table
 from understudy_runtime.node.offline import OfflineSchedules, open_offline
 
 
@@ -93,7 +94,7 @@ def list_schedules(place: Place, limit: int, as_json: bool) -> None:
                 (each.schedule_id, each.spec.workflow, each.status, _when(each), shown_time(each.next_at) or "")
                 for each in found
             ]
-            output.result(table(("ID", "WORKFLOW", "STATUS", "WHEN", "NEXT"), cells))
+            show_table(output, ("ID", "WORKFLOW", "STATUS", "WHEN", "NEXT"), cells)
         else:
             note("no schedules")
 

@@ -44,11 +44,19 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class LocalExecutor:
-    """The `Executor` port on this machine. Used on the engine's loop only; `open` comes first."""
+    """The `Executor` port on this machine. Used on the engine's loop only; `open` comes first.
+
+    BadRequest in a child process of a node, where it would start children without end.
+    """
 
     def __init__(
         self, tasks: Mapping[str, TaskDefinition], clock: Clock, *, node: str = "", limits: Limits | None = None
     ) -> None:
+        if is_child():
+            raise BadRequest(
+                "a node cannot run inside a task's own process; if your script starts one when it is imported, "
+                "put that under `if __name__ == '__main__':`"
+            )
         self._tasks = tasks
         self._clock = clock
         self._node = node
@@ -59,15 +67,7 @@ class LocalExecutor:
         self.figures = {name: TaskFigures() for name in tasks}
 
     def open(self, report: Callable[[list[Report]], None]) -> None:
-        """Start the work loop. From now on `report` gets what there is, in batches, and never from within a call.
-
-        BadRequest in a child process of a node, where it would start children without end.
-        """
-        if is_child():
-            raise BadRequest(
-                "a node cannot run inside a task's own process; if your script starts one when it is imported, "
-                "put that under `if __name__ == '__main__':`"
-            )
+        """Start the work loop. From now on `report` gets what there is, in batches, and never from within a call."""
         self._report = report
         self._loop = asyncio.get_running_loop()
         self._outbox: Handover[Attempt] = Handover(self._loop, self._collect)

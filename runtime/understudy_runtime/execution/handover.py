@@ -41,6 +41,10 @@ class Handover(Generic[T]):
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._run)
 
+    @property
+    def waiting(self) -> int:
+        return len(self._items)
+
     def lag_s(self) -> float:
         """Seconds for which the loop has not answered a wakeup; 0 if none is on its way."""
         since = self._wake_since

@@ -37,6 +37,11 @@ class Bridge:
         self._open: set[asyncio.Future[Any]] = set()
         self._closed: StoreError | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Calls that the engine has not begun with."""
+        return self._there.waiting
+
     async def ask(self, begin: Begin) -> Any:
         """The engine's reply; what it refuses is raised. Awaited on the caller's loop."""
         if self._closed is not None:

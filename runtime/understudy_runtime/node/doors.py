@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
-import msgspec
 from msgspec import Raw
 
 from understudy.definitions import WorkflowDefinition
@@ -16,14 +15,13 @@ from understudy.door import (
     Outcome,
     RetryPlan,
     RunDescription,
-    RunStatus,
     RunSummary,
     StartedRun,
 )
 from understudy.errors import BadInput, UnknownName
 from understudy_runtime.actors.cell import Query
 from understudy_runtime.actors.engine import Engine
-from understudy_runtime.core.keys import ACTOR_PREFIX, MAX_ID_CHARS, RUN, id_of, run_key
+from understudy_runtime.core.keys import ACTOR_PREFIX, MAX_ID_CHARS, RUN, run_key
 from understudy_runtime.core.messages import (
     Cancel,
     Deliver,
@@ -36,8 +34,8 @@ from understudy_runtime.core.messages import (
     Terminate,
 )
 from understudy_runtime.core.ports import Clock, Programs, Store
-from understudy_runtime.core.records import Turn
 from understudy_runtime.node.bridge import Bridge, Respond
+from understudy_runtime.node.described import description_of, history_turn, outcome_of, summary_of
 from understudy_runtime.node.retrying import retry
 from understudy_runtime.node.schedules import LocalSchedules
 
@@ -105,11 +103,11 @@ class LocalDoor(LocalSchedules):
 
             engine.deliver(key, start, started, fresh=fresh)
 
-        return _outcome(chosen, await self._watched(begin))
+        return outcome_of(chosen, await self._watched(begin))
 
     async def wait(self, run_id: str) -> Outcome:
         key = self._run(run_id)
-        return _outcome(run_id, await self._watched(lambda engine, watch, respond: watch(key)))
+        return outcome_of(run_id, await self._watched(lambda engine, watch, respond: watch(key)))
 
     async def tell(self, address: str, handler: str, args: bytes, *, idempotency_key: str = "") -> None:
         await self._deliver(address, Deliver(handler, Raw(args), idempotency_key=idempotency_key))
@@ -163,14 +161,14 @@ class LocalDoor(LocalSchedules):
         )
 
     async def describe(self, run_id: str) -> RunDescription:
-        return _description(run_id, await self._deliver(f"{RUN}/{run_id}", Describe()))
+        return description_of(run_id, await self._deliver(f"{RUN}/{run_id}", Describe()))
 
     async def history(self, run_id: str, after: int, limit: int) -> list[HistoryTurn]:
         key = self._run(run_id)
         turns = await self._bridge.run(lambda engine: engine.history(key, after, limit))
         if not turns and not after:
             raise UnknownName(f"there is no run {run_id}")
-        return [_history(turn) for turn in turns]
+        return [history_turn(turn) for turn in turns]
 
     async def list_runs(
         self, *, status: str, workflow: str, limit: int, before: tuple[float, str] | None = None
@@ -186,18 +184,7 @@ class LocalDoor(LocalSchedules):
                 before=cursor,
             )
         )
-        return [
-            RunSummary(
-                id_of(row.key),
-                row.definition,
-                cast("RunStatus", row.status),
-                row.execution,
-                row.created_at,
-                row.updated_at,
-                row.closed_at,
-            )
-            for row in rows
-        ]
+        return [summary_of(row) for row in rows]
 
     def follow(self, run_id: str, changed: Callable[[], None]) -> Callable[[], object]:
         """Have `changed` called, on the engine's loop, whenever turns of the run are released; the result ends that."""
@@ -263,46 +250,3 @@ def _checked_id(id: str) -> str:
     if not 0 < len(id) <= MAX_ID_CHARS or not id.isprintable():
         raise BadInput(f"{id[:40]!r} is not an id: give 1 to {MAX_ID_CHARS} printable characters")
     return id
-
-
-def _outcome(run_id: str, described: Description) -> Outcome:
-    held = described.held
-    return Outcome(
-        run_id,
-        described.definition,
-        cast("RunStatus", described.status),
-        described.execution,
-        described.result,
-        described.failure,
-        held.why if held is not None else "",
-        held.detail if held is not None else described.failure.message if described.failure is not None else "",
-    )
-
-
-def _description(run_id: str, described: Description) -> RunDescription:
-    held, failure = described.held, described.failure
-    return RunDescription(
-        run_id,
-        described.definition,
-        cast("RunStatus", described.status),
-        described.execution,
-        described.turns,
-        described.created_at,
-        described.closed_at,
-        described.scheduled,
-        described.running,
-        described.waiting,
-        described.succeeded,
-        described.failed,
-        described.reused,
-        described.warnings,
-        held.why if held is not None else "",
-        held.detail if held is not None else "",
-        f"{failure.type}: {failure.message}" if failure is not None else "",
-        described.input,
-        described.result,
-    )
-
-
-def _history(turn: Turn) -> HistoryTurn:
-    return HistoryTurn(turn.seq, turn.at, msgspec.json.decode(msgspec.json.encode(turn.records)))

@@ -97,10 +97,10 @@ async def running(
     tasks, workflows = gather(apps)
     machines: dict[str, Machine[Any]] = {RUN: RunMachine(), SCHEDULE: ScheduleMachine(ZoneCalendar())}
     actors = ActorMachine()
+    local = LocalExecutor(tasks, clock, node=name, limits=settings.limits)
     await store.open(name, clock.now())
     try:
         watchdog.start()
-        local = LocalExecutor(tasks, clock, node=name, limits=settings.limits)
         pool = WorkerPool(clock, local, node=name, run_tasks=settings.run_tasks) if settings.workers else None
         executor = pool or local
         engine = Engine(

@@ -10,12 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from understudy.app import App
+from understudy.cluster import DefinitionInfo, HandlerInfo, NodeInfo, NodeStatus
 from understudy.codec import CallCodec
 from understudy.definitions import HandlerDefinition, WorkflowDefinition
 from understudy.errors import UnknownName
 from understudy_runtime.core.keys import RUN
+from understudy_runtime.node.admission import Admission
 from understudy_runtime.node.node import Node
-from understudy_runtime.rpc.ports import DefinitionInfo, HandlerInfo, NodeInfo, NodeStatus
 from understudy_runtime.rpc.server import Serving, serving
 
 Drain = Callable[[float | None], None]
@@ -46,6 +47,11 @@ async def served(
             lambda namespace: node.door_over(bridge, namespace) if namespace else own,
             AppDefinitions(apps),
             cluster,
+            admit=Admission(
+                asyncio.get_running_loop().time,
+                lambda: node.engine.turns,
+                lambda: node.engine.waiting + bridge.waiting,
+            ),
             **options,
         ) as server:
             cluster.address = advertise or server.address

@@ -12,7 +12,7 @@ from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, values_pb2
 from understudy_runtime.rpc import wire
 from understudy_runtime.rpc.errors import NodeClosing
 from understudy_runtime.rpc.limits import MAX_PAGE, PAGE_BYTES, Limits
-from understudy_runtime.rpc.ports import Cluster, Definitions, DoorOf, ServedDoor
+from understudy_runtime.rpc.ports import Admit, Cluster, Definitions, DoorOf, ServedDoor
 
 RUN: Final = "run"
 ENDED: Final = frozenset({"succeeded", "failed", "cancelled", "terminated", "timed_out"})
@@ -21,11 +21,14 @@ ENDED: Final = frozenset({"succeeded", "failed", "cancelled", "terminated", "tim
 class Calls:
     """Named after the methods of the services; the errors they raise are for `errors.refusal`."""
 
-    def __init__(self, door_of: DoorOf, definitions: Definitions, cluster: Cluster, limits: Limits) -> None:
+    def __init__(
+        self, door_of: DoorOf, definitions: Definitions, cluster: Cluster, limits: Limits, admit: Admit
+    ) -> None:
         self._door_of = door_of
         self._definitions = definitions
         self._cluster = cluster
         self._limits = limits
+        self._admit = admit
         self._waiting: set[asyncio.Task[object]] = set()
         self._closing = False
 
@@ -45,6 +48,7 @@ class Calls:
     async def start_run(self, request: runs_pb2.StartRunRequest) -> runs_pb2.StartRunResponse:
         if self._closing:
             raise NodeClosing
+        self._admit()
         given, digest = wire.call(request.input, self._definitions.workflow(request.workflow))
         started = await self._door(request.namespace).start(
             request.workflow,
@@ -64,6 +68,7 @@ class Calls:
             waited = await self.wait_run(wait)
             outcome = waited.outcome if waited.HasField("outcome") else None
             return runs_pb2.StartAndWaitResponse(run_id=started.run_id, outcome=outcome)
+        self._admit()
         given, digest = wire.call(start.input, self._definitions.workflow(start.workflow))
         with self._place():
             ended = await self._door(start.namespace).run(
@@ -168,12 +173,14 @@ class Calls:
     # --- actors
 
     async def tell(self, request: actors_pb2.TellRequest) -> actors_pb2.TellResponse:
+        self._admit()
         door, key = self._door(request.namespace), wire.key(request.idempotency_key)
         args = await self._handler_call(door, request.address, request.handler, request.arguments)
         await door.tell(wire.address(request.address), request.handler, args, idempotency_key=key)
         return actors_pb2.TellResponse()
 
     async def ask(self, request: actors_pb2.AskRequest) -> actors_pb2.AskResponse:
+        self._admit()
         door, key = self._door(request.namespace), wire.key(request.idempotency_key)
         args = await self._handler_call(door, request.address, request.handler, request.arguments)
         to = wire.address(request.address)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
-import msgspec
-
+from understudy.cluster import DefinitionInfo, NodeInfo
 from understudy.codec import CallCodec
 from understudy.door import (
     AskReply,
@@ -18,6 +17,14 @@ from understudy.door import (
     RunSummary,
     StartedRun,
 )
+
+
+Admit = Callable[[], None]
+"""Asked on the engine's loop for each start, tell and ask. Raises Overloaded if the node cannot carry any more."""
+
+
+def everybody() -> None:
+    """Refuse nothing."""
 
 
 class ServedDoor(Protocol):
@@ -89,25 +96,6 @@ class ServedDoor(Protocol):
 DoorOf = Callable[[str], ServedDoor]
 """The door of a namespace; empty: the node's own."""
 
-DefinitionKind = Literal["workflow", "actor", "task"]
-
-
-class HandlerInfo(msgspec.Struct, frozen=True):
-    name: str
-    readonly: bool
-    signature: str
-
-
-class DefinitionInfo(msgspec.Struct, frozen=True):
-    """For people, except for the names. `signature` reads as Python would write it."""
-
-    kind: DefinitionKind
-    name: str
-    app: str
-    signature: str = ""
-    handlers: tuple[HandlerInfo, ...] = ()
-
-
 class Definitions(Protocol):
     """What user code defines, as far as callers from other languages need it."""
 
@@ -120,24 +108,6 @@ class Definitions(Protocol):
         ...
 
     def all(self) -> Sequence[DefinitionInfo]: ...
-
-
-NodeStatus = Literal["active", "blocked", "draining", "lost"]
-
-
-class NodeInfo(msgspec.Struct, frozen=True):
-    """See `Node` in nodes.proto. `started_at` in seconds since 1970."""
-
-    node_id: str
-    address: str
-    status: NodeStatus
-    started_at: float
-    build: str = ""
-    version: str = ""
-    resident_actors: int = 0
-    open_attempts: int = 0
-    turns: int = 0
-    trouble: str = ""
 
 
 class Cluster(Protocol):

@@ -24,7 +24,7 @@ from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, sessions_pb2
 from understudy_runtime.rpc.calls import Calls
 from understudy_runtime.rpc.errors import Refusal, refusal, to_trailers
 from understudy_runtime.rpc.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Limits
-from understudy_runtime.rpc.ports import Cluster, Definitions, DoorOf
+from understudy_runtime.rpc.ports import Admit, Cluster, Definitions, DoorOf, everybody
 from understudy_runtime.rpc.sessions import Sessions
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -68,6 +68,7 @@ async def serving(
     cluster: Cluster,
     *,
     limits: Limits | None = None,
+    admit: Admit = everybody,
     credentials: grpc.ServerCredentials | None = None,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     streams: Sequence[tuple[ServiceDescriptor, dict[str, Stream]]] = (),
@@ -75,11 +76,11 @@ async def serving(
 ) -> AsyncGenerator[Serving]:
     """Serve on `listen` ("host:port", port 0 for any) for as long as the block lasts.
 
-    `streams` are further services whose methods read and write their streams themselves. BadRequest if the
+    `admit` is asked about all new work. `streams` are further services whose methods read and write their streams themselves. BadRequest if the
     address cannot be had. Calls under way get `grace_s` seconds to end in.
     """
     limits = limits or Limits()
-    calls = Calls(door_of, definitions, cluster, limits)
+    calls = Calls(door_of, definitions, cluster, limits, admit)
     sessions = Sessions(calls, limits)
     health_of = health.aio.HealthServicer()
     server = grpc.aio.server(

@@ -11,6 +11,7 @@ import msgspec
 from google.protobuf import duration_pb2, timestamp_pb2
 from msgspec import Raw
 
+from understudy.cluster import DefinitionInfo, NodeInfo
 from understudy.codec import CallCodec
 from understudy.door import AskReply, HistoryTurn, IfExists, Outcome, RunDescription, RunSummary
 from understudy.errors import BadInput
@@ -23,7 +24,6 @@ from understudy_runtime.rpc.limits import (
     MAX_NESTING,
     MAX_PAGE,
 )
-from understudy_runtime.rpc.ports import DefinitionInfo, NodeInfo
 
 NO_ARGUMENTS: Final = b'{"args":[],"kwargs":{}}'
 

@@ -21,6 +21,7 @@ from understudy.door import (
     StartedRun,
 )
 from understudy.remote import wire
+from understudy.remote.cluster import RemoteCluster
 from understudy.remote.errors import is_transient, of_status
 from understudy.remote.session import Metadata, Session, unreachable
 from understudy_proto.v1 import actors_pb2, runs_pb2
@@ -34,7 +35,7 @@ UNARY_S: Final = 30.0
 M = TypeVar("M", bound=Message)
 
 
-class RemoteDoor:
+class RemoteDoor(RemoteCluster):
     """Implements `Door` on the loop it is made on."""
 
     def __init__(

@@ -16,7 +16,13 @@ from understudy_proto.v1 import actors_pb2, runs_pb2, values_pb2
 _decode_records: Final = msgspec.json.Decoder(list[dict[str, object]]).decode
 
 
+class AsWritten(bytes):
+    """Arguments in JSON as a person writes it, in place of a call: only the node knows what they are meant for."""
+
+
 def arguments(call: bytes, digest: str = "") -> values_pb2.Arguments:
+    if isinstance(call, AsWritten):
+        return values_pb2.Arguments(json=call)
     return values_pb2.Arguments(call=call, digest=digest)
 
 

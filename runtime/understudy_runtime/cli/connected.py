@@ -1,0 +1,27 @@
+"""The way to a node that runs somewhere else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from understudy.errors import BadRequest
+from understudy.remote.door import RemoteDoor, open_remote
+from understudy_runtime.cli.credentials import channel_credentials, token
+from understudy_runtime.cli.options import Node
+from understudy_runtime.node.addresses import parse_address
+
+
+@asynccontextmanager
+async def connected(node: Node) -> AsyncGenerator[RemoteDoor]:
+    """Unreachable, in words for people, if nobody answers there."""
+    if not parse_address(node.address).valid:
+        raise BadRequest(f"--connect {node.address}: write host:port, such as 127.0.0.1:7233")
+    shown = token(node.token_file)
+    async with open_remote(
+        node.address,
+        namespace=node.namespace,
+        metadata=[("authorization", f"Bearer {shown}")] if shown else [],
+        credentials=channel_credentials(node.tls_ca, node.tls_cert, node.tls_key),
+    ) as door:
+        yield door

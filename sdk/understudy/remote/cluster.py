@@ -1,0 +1,63 @@
+"""Nodes and definitions, as a remote node tells of them: the part of `RemoteDoor` for operators."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from google.protobuf import duration_pb2
+
+from understudy.cluster import DefinitionInfo, DefinitionKind, HandlerInfo, NodeInfo, NodeStatus
+from understudy.remote import wire
+from understudy_proto.v1 import nodes_pb2
+
+
+class RemoteCluster:
+    async def list_nodes(self) -> list[NodeInfo]:
+        """In order of their ids."""
+        listed = await self._unary("NodeService/ListNodes", nodes_pb2.ListNodesRequest(), nodes_pb2.ListNodesResponse)
+        return [_node(node) for node in listed.nodes]
+
+    async def drain_node(self, node_id: str, grace_s: float | None) -> None:
+        """Begins it; an empty id is the node that is asked, no grace is what it was configured with."""
+        request = nodes_pb2.DrainNodeRequest(node_id=node_id)
+        if grace_s is not None:
+            request.grace.CopyFrom(duration_pb2.Duration(seconds=int(grace_s), nanos=int(grace_s % 1 * 1e9)))
+        await self._unary("NodeService/DrainNode", request, nodes_pb2.DrainNodeResponse)
+
+    async def list_definitions(self) -> list[DefinitionInfo]:
+        """By kind, then by name."""
+        request = nodes_pb2.ListDefinitionsRequest()
+        listed = await self._unary("NodeService/ListDefinitions", request, nodes_pb2.ListDefinitionsResponse)
+        return [_definition(definition) for definition in listed.definitions]
+
+    async def _unary(self, method: str, request: Any, response: Any) -> Any:
+        raise NotImplementedError
+
+
+def _node(node: nodes_pb2.Node) -> NodeInfo:
+    return NodeInfo(
+        node.node_id,
+        node.address,
+        _STATUSES.get(node.status, "active"),
+        wire.seconds(node.started_at),
+        node.build,
+        node.version,
+        node.resident_actors,
+        node.open_attempts,
+        node.turns,
+        node.trouble,
+    )
+
+
+def _definition(definition: nodes_pb2.Definition) -> DefinitionInfo:
+    handlers = tuple(HandlerInfo(each.name, each.readonly, each.signature) for each in definition.handlers)
+    kind = cast("DefinitionKind", nodes_pb2.DefinitionKind.Name(definition.kind).rpartition("_")[2].lower())
+    return DefinitionInfo(kind, definition.name, definition.app, definition.signature, handlers)
+
+
+_STATUSES: Final[dict[nodes_pb2.NodeStatus, NodeStatus]] = {
+    nodes_pb2.NODE_STATUS_ACTIVE: "active",
+    nodes_pb2.NODE_STATUS_BLOCKED: "blocked",
+    nodes_pb2.NODE_STATUS_DRAINING: "draining",
+    nodes_pb2.NODE_STATUS_LOST: "lost",
+}
