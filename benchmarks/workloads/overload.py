@@ -47,7 +47,7 @@ class Load:
 
 
 async def measure(
-    place: Place, *, load_steps: int = 10, times: float = 10.0, load_s: float = 8.0, capacity_runs: int = 1_000
+    place: Place, *, load_steps: int = 50, times: float = 10.0, load_s: float = 8.0, capacity_runs: int = 500
 ) -> list[Figures]:
     async with place.opened() as (client, node):
         await warm_up(client)

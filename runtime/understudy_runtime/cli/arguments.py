@@ -19,10 +19,11 @@ def arguments(workflow: WorkflowDefinition, input: str | None) -> Arguments:
     """The workflow's arguments; None is no arguments at all. BadInput if they do not fit its signature."""
     if input is None:
         return Arguments(*workflow.call.encode(()))
-    return Arguments(*workflow.call.from_json(_text(input)))
+    return Arguments(*workflow.call.from_json(text_of(input)))
 
 
-def _text(input: str) -> str:
+def text_of(input: str) -> str:
+    """The JSON itself. BadInput if the file cannot be read."""
     if not input.startswith("@"):
         return input
     name = input[1:]

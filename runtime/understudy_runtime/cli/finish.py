@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NoReturn
 
 from understudy.door import Outcome
@@ -12,8 +13,13 @@ from understudy_runtime.cli.render import EXIT_CODES, complaint, ended, pretty
 
 
 def follow_to_the_end(following: Following, begin: Begin, output: Output, as_json: bool) -> NoReturn:
+    report(lambda: follow(following, begin), output, as_json)
+
+
+def report(followed: Callable[[], Outcome], output: Output, as_json: bool) -> NoReturn:
+    """Follow, and report how that ended."""
     try:
-        outcome = follow(following, begin)
+        outcome = followed()
     except Interrupted as interrupted:
         if as_json:
             error = {"type": "Interrupted", "message": "the run is not finished and can be resumed"}
@@ -28,6 +34,10 @@ def finish(outcome: Outcome, output: Output, as_json: bool) -> NoReturn:
         output.result(pretty(ended(outcome)))
     elif outcome.status == "succeeded":
         output.result(pretty(ended(outcome)["result"]))
+    leave_as_it_ended(outcome)
+
+
+def leave_as_it_ended(outcome: Outcome) -> NoReturn:
     if outcome.status != "succeeded":
         note(complaint(outcome))
     leave(EXIT_CODES[outcome.status])

@@ -1,4 +1,4 @@
-"""A run in an embedded node, followed to its end.
+"""A run followed to its end, in an embedded node or through any other door.
 
 The first Ctrl-C (or a SIGTERM) closes the node in good order: what was durable stays, attempts under way are
 given up and will be repeated, and the command to go on with is printed. The second one leaves at once, which costs
@@ -16,8 +16,7 @@ from typing import Any
 import msgspec
 
 import understudy
-from understudy import Client
-from understudy.door import Outcome
+from understudy.door import Door, Outcome
 from understudy.target import WorkflowTarget
 from understudy_runtime.cli.begin import Begin
 from understudy_runtime.cli.output import INTERRUPTED, note
@@ -55,32 +54,33 @@ def follow(following: Following, begin: Begin) -> Outcome:
 
 
 async def _follow(following: Following, begin: Begin) -> Outcome:
-    leaving = _leave_on_signals()
+    leaving = leave_on_signals()
     place = following.place
     async with understudy.embedded(following.target.app, place.store, namespace=place.namespace) as client:
         run_id = await begin(client)
-        end = asyncio.ensure_future(client.door.wait(run_id))
-        await _watch(client, run_id, following.target.workflow.name, end, leaving)
-        if end.done():
-            return await end
-        end.cancel()
-        note(following.how_to_go_on(run_id))
-        raise Interrupted(run_id)
+        outcome = await until_ended(client.door, run_id, following.target.workflow.name, leaving)
+        if outcome is None:
+            note(following.how_to_go_on(run_id))
+            raise Interrupted(run_id)
+        return outcome
 
 
-async def _watch(
-    client: Client, run_id: str, title: str, end: asyncio.Future[Outcome], leaving: asyncio.Future[None]
-) -> None:
-    """Show how the run gets on until it has ended or somebody wants to leave."""
+async def until_ended(door: Door, run_id: str, title: str, leaving: asyncio.Future[None]) -> Outcome | None:
+    """Show how the run gets on until it has ended; None if somebody wants to leave before that."""
+    end = asyncio.ensure_future(door.wait(run_id))
     either: list[asyncio.Future[Any]] = [end, leaving]
-    with progress(title) as shown:
-        while not (end.done() or leaving.done()):
-            shown.show(await client.door.describe(run_id))
-            await asyncio.wait(either, timeout=shown.interval_s, return_when=asyncio.FIRST_COMPLETED)
-        shown.show(await client.door.describe(run_id))
+    try:
+        with progress(title) as shown:
+            while not (end.done() or leaving.done()):
+                shown.show(await door.describe(run_id))
+                await asyncio.wait(either, timeout=shown.interval_s, return_when=asyncio.FIRST_COMPLETED)
+            shown.show(await door.describe(run_id))
+        return await end if end.done() else None
+    finally:
+        end.cancel()
 
 
-def _leave_on_signals() -> asyncio.Future[None]:
+def leave_on_signals() -> asyncio.Future[None]:
     """Done at the first signal; the second one ends the process."""
     loop = asyncio.get_running_loop()
     leaving: asyncio.Future[None] = loop.create_future()

@@ -76,7 +76,10 @@ def _node_options(
     tls_ca: Annotated[
         str,
         typer.Option(
-            "--tls-ca", metavar="FILE", envvar="UNDERSTUDY_TLS_CA", help="Connect by TLS; PEM of the authority to trust."
+            "--tls-ca",
+            metavar="FILE",
+            envvar="UNDERSTUDY_TLS_CA",
+            help="By TLS; PEM of the authority to trust.",
         ),
     ] = "",
     tls_cert: Annotated[str, typer.Option("--tls-cert", metavar="FILE", help="For mTLS: PEM.")] = "",
@@ -87,9 +90,7 @@ def _node_options(
 def _store_options(
     store: Annotated[
         str,
-        typer.Option(
-            "--store", metavar="URL", help="A file, or sqlite:///path/to/file. [variable: UNDERSTUDY_STORE]"
-        ),
+        typer.Option("--store", metavar="URL", help="A file, or sqlite:///path/to/file. [variable: UNDERSTUDY_STORE]"),
     ] = "",
 ) -> None: ...
 
@@ -123,9 +124,7 @@ def _node(given: dict[str, str]) -> Node | None:
     address = given["connect"] or os.environ.get("UNDERSTUDY_CONNECT", "")
     if not address:
         return None
-    return Node(
-        address, given["namespace"], given["token_file"], given["tls_ca"], given["tls_cert"], given["tls_key"]
-    )
+    return Node(address, given["namespace"], given["token_file"], given["tls_ca"], given["tls_cert"], given["tls_key"])
 
 
 def _required(node: Node | None) -> Node:

@@ -6,16 +6,16 @@ import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from understudy.errors import BadRequest, Overloaded, StoreError
+from understudy.errors import BadRequest, NotAllowed, Overloaded, StoreError, Unreachable
 from understudy_runtime.cli.output import BAD_USAGE, FAILED, INTERRUPTED, leave, note
 
 
 @contextmanager
 def refusals() -> Generator[None, None, None]:
-    """Whatever the caller, or the store's machine, has to put right is one line and exit code 2."""
+    """Whatever the caller, the network or the store's machine has to put right is one line and exit code 2."""
     try:
         yield
-    except (BadRequest, StoreError, Overloaded) as error:
+    except (BadRequest, NotAllowed, Unreachable, StoreError, Overloaded) as error:
         note(f"understudy: {one_line(error)}")
         leave(BAD_USAGE)
     except KeyboardInterrupt:

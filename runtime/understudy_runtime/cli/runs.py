@@ -8,7 +8,7 @@ from typing import Final, get_args
 
 from understudy.door import RunStatus
 from understudy.errors import BadRequest
-from understudy_runtime.cli.looking import Looking, looking, outcome
+from understudy_runtime.cli.looking import looking, outcome
 from understudy_runtime.cli.options import At
 from understudy_runtime.cli.output import Output, note, results_only
 from understudy_runtime.cli.refusals import refusals
@@ -61,16 +61,13 @@ def show_run(at: At, run_id: str, as_json: bool) -> None:
 
 
 def show_history(at: At, run_id: str, as_json: bool) -> None:
-    async def show(output: Output, runs: Looking) -> None:
-        turns = await runs.history(run_id, 0, sys.maxsize)
+    async def show(output: Output) -> None:
+        async with looking(at) as runs:
+            turns = await runs.history(run_id, 0, sys.maxsize)
         if as_json:
             output.result(pretty(turns))
         else:
             show_table(output, ("TURN", "AT", "WHAT"), history_rows(turns))
 
-    async def look(output: Output) -> None:
-        async with looking(at) as runs:
-            await show(output, runs)
-
     with results_only() as output, refusals():
-        asyncio.run(look(output))
+        asyncio.run(show(output))

@@ -8,12 +8,12 @@ import socket
 from pathlib import Path
 from typing import Literal, cast
 
-import grpc
 import msgspec
 
 from understudy.errors import BadRequest
 from understudy.options import checked_label, checked_labels
 from understudy.target import load_app
+from understudy_runtime.cli.credentials import channel_credentials, token
 from understudy_runtime.cli.output import SUCCEEDED, leave
 from understudy_runtime.cli.refusals import refusals
 from understudy_runtime.node import logs
@@ -62,25 +62,6 @@ def _settings(asked: Asked) -> WorkerSettings:
         tuple(checked_label(queue) for queue in asked.queues),
         checked_labels(asked.labels),
         asked.grace_s,
-        "" if asked.token_file is None else _read("--token-file", asked.token_file).decode().strip(),
-        _credentials(asked),
+        token(asked.token_file),
+        channel_credentials(asked.tls_ca, asked.tls_cert, asked.tls_key),
     )
-
-
-def _credentials(asked: Asked) -> grpc.ChannelCredentials | None:
-    if asked.tls_ca is None and asked.tls_cert is None and asked.tls_key is None:
-        return None
-    if (asked.tls_cert is None) != (asked.tls_key is None):
-        raise BadRequest("--tls-cert and --tls-key need one another")
-    return grpc.ssl_channel_credentials(
-        None if asked.tls_ca is None else _read("--tls-ca", asked.tls_ca),
-        None if asked.tls_key is None else _read("--tls-key", asked.tls_key),
-        None if asked.tls_cert is None else _read("--tls-cert", asked.tls_cert),
-    )
-
-
-def _read(option: str, file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise BadRequest(f"{option} {file}: {error.strerror}") from None

@@ -124,6 +124,11 @@ class LocalExecutor:
         running = sum(attempt.placed for attempt in attempts)
         return running, len(attempts) - running
 
+    @property
+    def waiting(self) -> int:
+        """Attempts on their way to the work loop, or back to the engine: not those that wait for a slot."""
+        return self._work.waiting + self._outbox.waiting
+
     async def drain(self, grace_s: float) -> None:
         """Start nothing more, and let what runs end by itself for at most `grace_s`.
 

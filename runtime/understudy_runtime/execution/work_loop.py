@@ -70,6 +70,11 @@ class WorkLoop:
     def fill(self) -> None:
         self._lane.fill()
 
+    @property
+    def waiting(self) -> int:
+        """Attempts handed over that the loop has not begun with."""
+        return self._inbox.waiting
+
     def blocked(self, threshold_s: float) -> Blocked | None:
         """Who keeps the work loop from answering for longer than that, if anyone does.
 

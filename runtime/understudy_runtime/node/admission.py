@@ -1,10 +1,12 @@
 """Who is let in when more comes than the node can carry: the rule at the door, for work that is new.
 
-What a node has taken in it carries through, so the only place to refuse work is where it comes in. All that a node does
-goes through its turns, and so does the time that anything takes: a turn that is to be taken now waits for those that
-wait already. New work is refused while these would take longer than `TARGET_S`, by the rate at which the node has
-lately got them done; so every step of what was accepted is done in about that time, at any load, and whoever is
-refused is told how long the node will need to catch up. Looking, waiting and stopping are never refused.
+What a node has taken in it carries through, so the only place to refuse work is where it comes in. Everything that
+happens needs turns and short steps of tasks, and each of these waits for those that were there before it. New work is
+refused while what waits would take longer than `TARGET_S`, by the rate at which the node has lately taken turns: so
+every step of what was accepted is done in about that time, at any load. Whoever is refused is told when to try again.
+
+What waits for a slot of a worker, for a timer or for an answer is not counted: a long queue of long tasks is no
+overload. Looking, waiting and stopping are never refused.
 """
 
 from __future__ import annotations
@@ -14,48 +16,47 @@ from typing import Final
 
 from understudy.errors import Overloaded
 
-TARGET_S: Final = 0.1
-LEAST_WAITING: Final = 200
-"""Turns that may wait at any rate: what comes at once, to a node that has nothing to do, is no overload."""
-FIRST_RATE: Final = 5_000.0
-"""Turns a second that a node is taken for until it has been busy."""
+TARGET_S: Final = 0.05
+LEAST_WAITING: Final = 500
+"""Steps that may wait at any rate: what comes at once, to a node that has nothing to do, is no overload."""
 LOOK_S: Final = 0.1
-FADING: Final = 0.2
-"""The share of the latest look in the rate."""
-LEAST_DELAY_S: Final = 0.1
+"""What waits goes round between the node's threads, so the most of the last two looks counts, not what is seen now."""
+DELAY_S: Final = 0.5
+"""After which to try again, times what waits to what may."""
 LONGEST_DELAY_S: Final = 10.0
 
 
 class Admission:
-    """Called on the engine's loop for each piece of new work; raises Overloaded, or has it come in.
+    """Called on the engine's loop for each piece of new work; raises Overloaded, or lets it in.
 
-    `turns` counts the turns taken, `waiting` those that are still to be taken or made durable; `now` is in seconds.
+    `turns` counts the turns taken, `waiting` the steps that are still to be done; `now` is in seconds.
     """
 
     def __init__(self, now: Callable[[], float], turns: Callable[[], int], waiting: Callable[[], int]) -> None:
         self._now = now
         self._turns = turns
         self._waiting = waiting
-        self._rate = FIRST_RATE
         self._looked_at = now()
-        self._seen = turns()
-        self._was_busy = False
+        self._turns_then = turns()
+        self._most = self._most_before = 0
+        self.bound = LEAST_WAITING
+        """How many steps may wait."""
 
     def __call__(self) -> None:
+        elapsed_s = self._now() - self._looked_at
+        if elapsed_s >= LOOK_S:
+            self._look(elapsed_s)
         waiting = self._waiting()
-        if waiting < LEAST_WAITING:
-            self._was_busy = False
-            return
-        self._look()
-        if waiting >= self._rate * TARGET_S:
-            delay_s = min(max(waiting / self._rate, LEAST_DELAY_S), LONGEST_DELAY_S)
-            raise Overloaded(f"{waiting} turns wait on this node, more than it can take soon; try again later", delay_s)
+        self._most = max(self._most, waiting)
+        most = max(self._most, self._most_before)
+        if most >= self.bound:
+            delay_s = min(DELAY_S * most / self.bound, LONGEST_DELAY_S)
+            raise Overloaded(f"this node is busy: {most} steps wait, and {self.bound} may; try again later", delay_s)
 
-    def _look(self) -> None:
-        """Measure the rate, between two looks in one stretch of being busy."""
-        now, turns = self._now(), self._turns()
-        if not self._was_busy:
-            self._was_busy, self._looked_at, self._seen = True, now, turns
-        elif (elapsed_s := now - self._looked_at) >= LOOK_S:
-            self._rate += FADING * ((turns - self._seen) / elapsed_s - self._rate)
-            self._looked_at, self._seen = now, turns
+    def _look(self, elapsed_s: float) -> None:
+        turns = self._turns()
+        self.bound = max(LEAST_WAITING, int((turns - self._turns_then) / elapsed_s * TARGET_S))
+        self._most_before = self._most if elapsed_s < 2 * LOOK_S else 0
+        self._most = 0
+        self._looked_at += elapsed_s
+        self._turns_then = turns

@@ -16,6 +16,7 @@ from understudy.definitions import HandlerDefinition, WorkflowDefinition
 from understudy.errors import UnknownName
 from understudy_runtime.core.keys import RUN
 from understudy_runtime.node.admission import Admission
+from understudy_runtime.node.bridge import Bridge
 from understudy_runtime.node.node import Node
 from understudy_runtime.rpc.server import Serving, serving
 
@@ -33,11 +34,13 @@ async def served(
     drain: Drain,
     is_draining: Callable[[], bool] = lambda: False,
     advertise: str = "",
+    admit: Admit | None = None,
     **options: Any,
 ) -> AsyncGenerator[Serving]:
     """Serve `node` on `listen` for as long as the block lasts; `options` are those of `rpc.server.serving`.
 
-    Entered on the engine's loop. `advertise` is the address others reach it by, if that is not `listen`.
+    Entered on the engine's loop. `advertise` is the address others reach it by, if that is not `listen`. Without
+    an `admit` the node's load says what new work is let in.
     """
     bridge, own = node.door(asyncio.get_running_loop())
     cluster = OneNode(node, apps, started_at, drain, is_draining)
@@ -47,17 +50,21 @@ async def served(
             lambda namespace: node.door_over(bridge, namespace) if namespace else own,
             AppDefinitions(apps),
             cluster,
-            admit=Admission(
-                asyncio.get_running_loop().time,
-                lambda: node.engine.turns,
-                lambda: node.engine.waiting + bridge.waiting,
-            ),
+            admit=admit or _admission(node, bridge),
             **options,
         ) as server:
             cluster.address = advertise or server.address
             yield server
     finally:
         bridge.close()
+
+
+def _admission(node: Node, bridge: Bridge) -> Admission:
+    return Admission(
+        asyncio.get_running_loop().time,
+        lambda: node.engine.turns,
+        lambda: node.engine.waiting + node.executor.waiting + bridge.waiting,
+    )
 
 
 class OneNode:

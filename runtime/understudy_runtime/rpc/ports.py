@@ -96,6 +96,7 @@ class ServedDoor(Protocol):
 DoorOf = Callable[[str], ServedDoor]
 """The door of a namespace; empty: the node's own."""
 
+
 class Definitions(Protocol):
     """What user code defines, as far as callers from other languages need it."""
 
