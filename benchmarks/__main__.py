@@ -1,4 +1,4 @@
-"""python -m benchmarks WORKLOAD... [--store sqlite|memory] [--via embedded|grpc] [--json] [--repeats N] [--dir FOLDER] [sizes]"""
+"""python -m benchmarks WORKLOAD... [--store sqlite|memory] [--via embedded|grpc] [--json] [--repeats N] [sizes]"""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _flag(name: str) -> str:
 
 def _check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     in_memory, remote = given.store == "memory", given.via == "grpc"
-    cannot = (NEED_A_FILE if in_memory else frozenset()) | (NOT_VIA_GRPC if remote else NEED_GRPC)
+    cannot = (NEED_A_FILE if in_memory else frozenset[str]()) | (NOT_VIA_GRPC if remote else NEED_GRPC)
     if "all" in given.workloads:
         given.workloads = [name for name in WORKLOADS if name not in cannot]
     if in_memory and (useless := NEED_A_FILE.intersection(given.workloads)):

@@ -12,12 +12,14 @@ import re
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.request import urlopen
 
 import msgspec
 
 TARGET = "benchmarks.app:app"
 ANY_PORT = "127.0.0.1:0"
+OPTIONS = ("--listen", ANY_PORT, "--http", ANY_PORT, "--log-format", "json")
 LAG = "understudy_loop_lag_seconds"
 
 
@@ -62,9 +64,10 @@ def lag_p99_ms(before: Inside, after: Inside) -> float:
 @asynccontextmanager
 async def serve(store: str) -> AsyncGenerator[ServedNode]:
     """A node over the store at this URL for as long as the block lasts."""
-    options = ["--parent", str(os.getpid()), "--store", store, "--listen", ANY_PORT, "--http", ANY_PORT, "--log-format", "json"]
-    command = ["-m", "understudy_runtime.cli", "node", TARGET, *options]
-    process = await asyncio.create_subprocess_exec(sys.executable, *command, stderr=asyncio.subprocess.PIPE)
+    command = ["-m", "understudy_runtime.cli", "node", TARGET, "--store", store, *OPTIONS]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, "--parent", str(os.getpid()), stderr=asyncio.subprocess.PIPE
+    )
     reading: asyncio.Task[None] | None = None
     try:
         assert process.stderr is not None
@@ -83,14 +86,14 @@ async def _ready(log: asyncio.StreamReader) -> ServedNode:
     said: list[str] = []
     while line := (await log.readline()).decode():
         said.append(line)
-        entry = json.loads(line) if line.startswith("{") else {}
+        entry: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
         if entry.get("event") == "the node is ready":
             return ServedNode(entry["address"], entry["http"])
     raise RuntimeError(f"the node did not start: {''.join(said[-5:])}")
 
 
 async def _read_on(log: asyncio.StreamReader) -> None:
-    """A pipe that nobody reads would stop the node in the end; what is wrong there is shown here."""
+    """A pipe that nobody reads would stop the node in the end; what goes wrong there is shown here."""
     while line := (await log.readline()).decode():
-        if '"level": "error"' in line or '"level":"error"' in line:
+        if not line.startswith("{") or json.loads(line).get("level") == "error":
             sys.stderr.write(line)

@@ -1,7 +1,7 @@
 """Many runs of one task each: how many a second, and how long one takes when the node has nothing else to do.
 
-Latency is from `client.run` to its result. Of a node in another process, `loop_lag_p99_ms_at_most` is how late its engine's
-loop was, as its metrics have it.
+Latency is from `client.run` to its result. Of a node in another process, `loop_lag_p99_ms_at_most` is how late its
+engine's loop was, as its metrics have it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Runs that are started at ten times the rate that the node can carry, whether it keeps up or not.
 
-First the rate it can carry is measured, with so many runs in flight as keep it busy. Latency is from asking for a run to
-its result, of the runs that were accepted. `refused` is the share that was turned away with a delay after which to try
-again, `lost` counts those that ended otherwise; `recovered_s` is how long after the load has stopped everything
-accepted was done and a run alone took no more than twice what it takes (at the 99th percentile) on an idle node.
+First the rate it can carry is measured, with so many runs in flight as keep it busy. Latency is from asking for a run
+to its result, of the runs that were accepted. `refused` is the share that was turned away with a delay after which to
+try again, `lost` counts those that ended otherwise; `recovered_s` is how long after the load has stopped everything
+accepted was done, and a run alone took no more than twice what it takes (at the 99th percentile) on an idle node.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 
-from benchmarks.app import chain
+from benchmarks.app import app, chain
 from benchmarks.driving import in_flight, warm_up
 from benchmarks.measure import Figures, figures, percentile
 from benchmarks.place import Place
-from understudy import Client, Overloaded
+from understudy import Client, Overloaded, UnderstudyError
+from understudy.client import connect
 
 TICK_S = 0.005
 ALONE = 50
@@ -40,7 +41,7 @@ class Load:
         except Overloaded as refused:
             self.refused += 1
             self.delays_s.append(refused.retry_after_s)
-        except Exception:
+        except UnderstudyError:
             self.lost += 1
         else:
             self.latencies_ms.append((time.perf_counter() - began) * 1000)
@@ -49,20 +50,19 @@ class Load:
 async def measure(
     place: Place, *, load_steps: int = 50, times: float = 10.0, load_s: float = 8.0, capacity_runs: int = 500
 ) -> list[Figures]:
-    async with place.opened() as (client, node):
+    async with place.served() as node, connect(node.address, app) as client:
         await warm_up(client)
         load = Load(client, load_steps)
         alone = await in_flight(ALONE, 1, Load(client, load_steps).run)
         bearable_ms = 2 * percentile(alone.latencies_ms, 0.99)
         carried = await in_flight(capacity_runs, BUSY, Load(client, load_steps).run)
-        before = None if node is None else await node.inside()
+        before = await node.inside()
         capacity = capacity_runs / carried.seconds
         async with asyncio.TaskGroup() as group:
             offering_s = await offer(group, load, capacity * times, load_s)
             stopped = time.perf_counter()
         recovered_s = await recovered(client, load_steps, bearable_ms, stopped)
-        after = None if node is None else await node.inside()
-    assert before is not None and after is not None
+        after = await node.inside()
     done = len(load.latencies_ms)
     return [
         figures(

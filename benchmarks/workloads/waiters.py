@@ -41,7 +41,9 @@ async def measure(place: Place, *, clients: int = 1_000) -> list[Figures]:
             for number in range(clients):
                 group.create_task(wait(number))
             # A round trip on each connection: what was sent on it before has arrived.
-            await in_flight(clients, CONNECTING, lambda n: waiters[n].handle(games[n].run_id, PingPong).ask(PingPong.ping))
+            await in_flight(
+                clients, CONNECTING, lambda n: waiters[n].handle(games[n].run_id, PingPong).ask(PingPong.ping)
+            )
             waiting = await node.inside()
             began = time.perf_counter()
             await in_flight(clients, CONNECTING, lambda n: games[n].tell(PingPong.end))

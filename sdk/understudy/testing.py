@@ -13,7 +13,7 @@ real time, as what they are.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from importlib import import_module
@@ -38,8 +38,7 @@ class Diverged(UnderstudyError):
 class _Time(Protocol):
     def now(self) -> float: ...
     async def advance(self, seconds: float) -> None: ...
-    def somebody_waits(self) -> None: ...
-    def nobody_waits(self) -> None: ...
+    def somebody_waits(self, run_id: str) -> Callable[[], None]: ...
 
 
 class _Kit(Protocol):
@@ -58,11 +57,11 @@ class _PassingTime:
         self._time = time
 
     async def wait(self, run_id: str) -> Outcome:
-        self._time.somebody_waits()
+        nobody_waits = self._time.somebody_waits(run_id)
         try:
             return await self._door.wait(run_id)
         finally:
-            self._time.nobody_waits()
+            nobody_waits()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._door, name)

@@ -14,7 +14,7 @@ from tests.actors.world import T0, Outside, RecordedStore, living, run, starting
 from understudy_runtime.core import calls
 from understudy_runtime.core.actor import ActorMachine
 from understudy_runtime.core.keys import RUN, kind_of
-from understudy_runtime.core.messages import Cancel, Decision
+from understudy_runtime.core.messages import Accepted, Cancel, Decision, RetryRun, Terminate
 from understudy_runtime.core.records import (
     AttemptDispatched,
     AttemptFailed,
@@ -70,6 +70,25 @@ async def test_a_cancellation_that_was_accepted_stays_so(monkeypatch: pytest.Mon
     monkeypatch.setitem(deciding.DECIDE, Cancel, always(Decision()))
     async with living([app], store, now=world.clock.now(), outside=world.outside) as world:
         assert (await world.result(ONE)).status == "cancelled"
+
+
+async def test_a_command_that_is_sent_again_after_a_restart_does_not_hit_the_execution_that_a_retry_began() -> None:
+    store = RecordedStore()
+    commands: list[Cancel | Terminate] = [Cancel("enough", "c"), Terminate("enough", "t"), Cancel("late", "l")]
+    async with living([app], store) as world:
+        world.deliver(ONE, starting("cleans_up"))
+        await world.pass_time(0.05)
+        for command in commands:
+            assert await world.ask(ONE, command) == Accepted()
+            await world.settle()
+        await world.result(ONE)
+        assert await world.ask(ONE, commands[-1]) == Accepted()
+    async with living([app], store, now=world.clock.now(), outside=world.outside) as world:
+        world.deliver(ONE, RetryRun())
+        for command in commands:
+            assert await world.ask(ONE, command) == Accepted()
+        again = await world.result(ONE)
+    assert (again.execution, again.status) == (2, "succeeded")
 
 
 async def test_an_end_that_was_decided_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.measure import Figures, medians, percentile
 from benchmarks.place import is_in_memory
+from benchmarks.served import lag_p99_ms, parse
 from benchmarks.workloads import WORKLOADS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -25,11 +26,17 @@ TINY = {
     "recovery": ["--runs", "4", "--run-steps", "3"],
     "census-speedup": ["--files", "4"],
     "sleepers": ["--runs", "4", "--per-second", "100", "--sleep-s", "0.1"],
+    "pingpong": ["--pings", "3", "--ping-runs", "2", "--each", "2"],
+    "messages": ["--messages", "4", "--messages-alone", "2", "--callers", "2"],
+    "waiters": ["--clients", "3"],
+    "overload": ["--load-steps", "2", "--load-s", "0.2", "--capacity-runs", "5"],
 }
+ONLY_VIA_GRPC = ["waiters", "overload"]
 PROMISED = {
     "workload": str,
     "variant": str,
     "store": str,
+    "via": str,
     "rate": float,
     "unit": str,
     "p50_ms": float,
@@ -50,15 +57,24 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("workload", WORKLOADS)
-def test_every_workload_prints_the_promised_fields_and_leaves_nothing_behind(workload: str, tmp_path: Path) -> None:
-    figures = lines(benchmark(tmp_path, workload, "--json", "--repeats", "1", *TINY[workload]))
+@pytest.mark.parametrize(
+    ("workload", "via"),
+    [
+        *((workload, "embedded") for workload in WORKLOADS if workload not in ONLY_VIA_GRPC),
+        *((workload, "grpc") for workload in ["hello", "pingpong", "messages", *ONLY_VIA_GRPC]),
+    ],
+)
+def test_every_workload_prints_the_promised_fields_and_leaves_nothing_behind(
+    workload: str, via: str, tmp_path: Path
+) -> None:
+    figures = lines(benchmark(tmp_path, workload, "--via", via, "--json", "--repeats", "1", *TINY[workload]))
     assert list(tmp_path.iterdir()) == []
     assert figures
     for line in figures:
         assert {name: type(line[name]) for name in PROMISED} == PROMISED
         assert line["workload"] == workload
         assert line["store"] == "sqlite"
+        assert line["via"] == via
         assert line["rate"] > 0
         assert line.get("lost", 0) == 0
 
@@ -82,6 +98,8 @@ def test_without_json_there_is_a_table(tmp_path: Path) -> None:
         (["hello", "--files", "3"], "--files is a size of census-speedup"),
         (["recovery", "--store", "memory"], "recovery needs --store sqlite"),
         (["hello", "--runs", "0"], "must be 1 or more"),
+        (["overload"], "overload needs --via grpc"),
+        (["sleepers", "--via", "grpc"], "sleepers needs --via embedded"),
         (["sleepers", "--sleep-s", "nan"], "must be more than 0"),
     ],
 )
@@ -96,6 +114,20 @@ def test_a_folder_in_memory_is_told_from_one_on_a_disk(tmp_path: Path) -> None:
     mounts.write_text(f"none / ext4 rw 0 0\nnone {tmp_path.resolve()} tmpfs rw 0 0\n")
     assert is_in_memory(tmp_path / "deeper", mounts)
     assert not is_in_memory(tmp_path.parent, mounts)
+
+
+def test_what_a_node_is_like_inside_is_read_from_its_metrics() -> None:
+    page = "\n".join(
+        [
+            "process_resident_memory_bytes 5.24288e+07",
+            'understudy_loop_lag_seconds_bucket{le="0.01"} %s',
+            'understudy_loop_lag_seconds_bucket{le="0.05"} %s',
+            'understudy_loop_lag_seconds_bucket{le="+Inf"} %s',
+        ]
+    )
+    before, after = parse(page % ("7.0", "7.0", "9.0")), parse(page % ("97.0", "106.0", "109.0"))
+    assert before.rss_mb == 50
+    assert lag_p99_ms(before, after) == 50
 
 
 def test_a_percentile_is_the_smallest_value_that_the_share_does_not_exceed() -> None:

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 import understudy
+import understudy_proto
 import understudy_runtime
 
 PATIENCE_S = 60.0
@@ -82,6 +83,7 @@ class Cli:
 
     def __init__(self, at: Path) -> None:
         self.at = at
+        self.env: dict[str, str] = {}
         self._processes: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: str, stdin: str = "") -> Ended:
@@ -89,13 +91,15 @@ class Cli:
         out, err = process.communicate(stdin, timeout=PATIENCE_S)
         return Ended(process.returncode, out, err)
 
-    def start(self, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "understudy_runtime.cli", *arguments],
             cwd=self.at,
-            env=_environment(),
+            env=_environment() | self.env,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=stderr,
             text=True,
         )
@@ -126,7 +130,8 @@ class Cli:
 
 def _environment() -> dict[str, str]:
     """Our packages may come from the source tree, and the commands' folder must not be one where they do."""
-    roots = [str(Path(package.__file__ or "").parents[1]) for package in (understudy, understudy_runtime)]
+    packages = (understudy, understudy_proto, understudy_runtime)
+    roots = [str(Path(package.__file__ or "").parents[1]) for package in packages]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("UNDERSTUDY_")}
     return {**kept, "PYTHONPATH": os.pathsep.join(roots)}
 

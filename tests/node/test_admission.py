@@ -9,6 +9,8 @@ from understudy_runtime.node.admission import (
     LEAST_WAITING,
     LONGEST_DELAY_S,
     LOOK_S,
+    MOST_AT_ONCE,
+    STRAINED,
     TARGET_S,
     Admission,
 )
@@ -30,8 +32,16 @@ class World:
             return refused
         return None
 
+    def kept_waiting(self, steps: int, looks: int = STRAINED, rate: float = 0.0) -> None:
+        """For that many looks; then they are out of sight."""
+        for _ in range(looks):
+            self.waiting = steps
+            self.refused()
+            self.works(LOOK_S, rate)
+        self.waiting = 0
+
     def works(self, seconds: float, turns_per_s: float) -> None:
-        self.now += seconds
+        self.now += seconds * 1.001  # a look is over
         self.turns += int(seconds * turns_per_s)
 
 
@@ -40,65 +50,61 @@ def world() -> World:
     return World()
 
 
-def test_a_burst_is_let_in_up_to_the_bound(world: World) -> None:
-    world.waiting = LEAST_WAITING - 1
+def test_what_comes_at_once_is_let_in_up_to_a_bound(world: World) -> None:
+    world.waiting = MOST_AT_ONCE - 1
     assert world.refused() is None
-    world.waiting = LEAST_WAITING
+    world.waiting = MOST_AT_ONCE
+    assert world.refused() is not None
+
+
+def test_what_has_kept_waiting_is_refused_at_the_bound_even_if_it_is_out_of_sight(world: World) -> None:
+    world.kept_waiting(LEAST_WAITING - 1)
+    assert world.refused() is None
+    world.kept_waiting(LEAST_WAITING)
     assert world.refused() is not None
 
 
 def test_a_quick_node_may_let_more_wait(world: World) -> None:
     rate = 4 * LEAST_WAITING / TARGET_S
-    world.works(LOOK_S, rate)
-    world.waiting = 4 * LEAST_WAITING - 1
+    world.kept_waiting(3 * LEAST_WAITING, rate=rate)
     assert world.refused() is None
-    world.waiting = 4 * LEAST_WAITING
+    world.kept_waiting(5 * LEAST_WAITING, rate=rate)
     assert world.refused() is not None
 
 
-def test_a_slow_node_still_takes_a_burst(world: World) -> None:
-    world.works(LOOK_S, 10)
-    world.waiting = LEAST_WAITING - 1
+def test_a_burst_is_no_overload(world: World) -> None:
+    world.kept_waiting(MOST_AT_ONCE - 1, looks=STRAINED - 1)
     assert world.refused() is None
 
 
-def test_what_is_out_of_sight_for_a_moment_still_counts(world: World) -> None:
-    world.waiting = LEAST_WAITING
-    assert world.refused() is not None
-    world.waiting = 0
-    assert world.refused() is not None
-    world.works(LOOK_S, 0)
+def test_a_node_that_was_overloaded_just_now_refuses_sooner(world: World) -> None:
+    world.kept_waiting(LEAST_WAITING, looks=2 * STRAINED)
+    world.kept_waiting(0, looks=1)
+    assert world.refused() is None
+    world.kept_waiting(LEAST_WAITING, looks=1)
     assert world.refused() is not None
 
 
 def test_a_node_that_has_caught_up_lets_in_again(world: World) -> None:
-    world.waiting = LEAST_WAITING
+    world.kept_waiting(LEAST_WAITING)
     assert world.refused() is not None
-    world.waiting = 0
-    world.works(2 * LOOK_S, 0)
+    world.works(LOOK_S, 0)
     assert world.refused() is None
 
 
-def test_a_node_that_is_in_demand_all_the_time_lets_in_again(world: World) -> None:
-    world.waiting = LEAST_WAITING
-    assert world.refused() is not None
-    world.waiting = 0
-    refusals = []
-    for _ in range(3):
-        world.works(LOOK_S, 0)
-        refusals.append(world.refused() is not None)
-    assert refusals == [True, False, False]
+def test_a_node_that_nobody_asked_for_a_while_has_caught_up(world: World) -> None:
+    world.kept_waiting(LEAST_WAITING, looks=100)
+    world.works(100 * LOOK_S, 0)
+    world.kept_waiting(LEAST_WAITING, looks=STRAINED - 1)
+    assert world.refused() is None
 
 
 def test_the_delay_grows_with_what_waits_up_to_a_bound(world: World) -> None:
-    delays = []
-    for waiting in (LEAST_WAITING, 2 * LEAST_WAITING, 10**6):
+    delays: list[float] = []
+    for waiting in (MOST_AT_ONCE, 2 * MOST_AT_ONCE, 10**6):
         world.waiting = waiting
         refused = world.refused()
         assert refused is not None
         assert str(waiting) in str(refused)
         delays.append(refused.retry_after_s)
-    assert delays == sorted(delays)
-    assert delays[0] > 0
-    assert delays[1] == 2 * delays[0]
-    assert delays[-1] == LONGEST_DELAY_S
+    assert 0 < delays[0] < delays[1] <= delays[2] == LONGEST_DELAY_S

@@ -237,3 +237,12 @@ def test_a_run_id_tells_its_nominal_time(at: float) -> None:
 )
 def test_other_run_ids_tell_none(run_id: str) -> None:
     assert nominal_time(run_id) is None
+
+
+async def test_time_stands_still_once_the_run_that_is_awaited_has_ended() -> None:
+    async with testing.node(app) as client:
+        for day in range(1, 6):
+            await client.advance(NEW_YEAR + timedelta(days=day) - client.now())
+            assert await client.handle(f"report/2026-01-{day:02}T01:30:00Z").result() == f"north 01-{day:02} 01:30"
+            assert await client.run(report, "north") == "north"
+            assert client.now() == NEW_YEAR + timedelta(days=day)

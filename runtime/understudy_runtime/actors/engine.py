@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import structlog
 
-from understudy.errors import Bug, StoreError
+from understudy.errors import BadInput, Bug, StoreError
 from understudy_runtime.actors import turns, writing
 from understudy_runtime.actors.cell import Cell, Envelope, Phase, Query, ReplyTo
 from understudy_runtime.actors.committer import Committer, Entry
@@ -230,11 +230,15 @@ class Engine:
             cell.mailbox.appendleft(Envelope(Hold("diverged", diff)))
 
     def _broken(self, cell: Cell, error: BaseException) -> None:
-        """A fault of ours, or an unreadable store: this actor takes nothing until the node is started again."""
+        """A fault of ours, an unreadable store, or a state that does not fit the code: until the node is started
+        again, this actor takes nothing.
+        """
         log.error("actor is broken", actor=cell.key, exc_info=error)
         cell.phase = Phase.BROKEN
         cell.drop_program()
-        told = error if isinstance(error, StoreError) else Bug(f"{cell.key}: {type(error).__name__}: {error}")
+        told = (
+            error if isinstance(error, StoreError | BadInput) else Bug(f"{cell.key}: {type(error).__name__}: {error}")
+        )
         self._turn_away(cell, told)
 
     def _turn_away(self, cell: Cell, error: BaseException) -> None:
@@ -349,6 +353,10 @@ class Engine:
                     envelope.reply,
                     Refused("UnknownName", f"there is no {cell.key} of {missing.definition or 'any kind'} here"),
                 )
+                return
+            except Exception as error:
+                cell.mailbox.appendleft(envelope)
+                self._broken(cell, error)
                 return
         assert cell.program is not None
         answer = cell.program.query(query.handler, query.args)

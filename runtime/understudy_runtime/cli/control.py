@@ -124,7 +124,8 @@ async def _watch(node: Node, run_id: str, lines: Output | None) -> Outcome:
     leaving = leave_on_signals()
     async with connected(node) as door:
         watching = asyncio.ensure_future(_shown(door, run_id, lines))
-        await asyncio.wait([watching, leaving], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [watching, leaving]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if watching.done():
             return await watching
         watching.cancel()

@@ -452,6 +452,7 @@ AnyRecord = (
     | HandlerQueued
     | Held
     | Ended
+    | NothingToDo
     | Cautioned
     | ScheduleSet
     | SchedulePaused

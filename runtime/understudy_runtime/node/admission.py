@@ -3,7 +3,8 @@
 What a node has taken in it carries through, so the only place to refuse work is where it comes in. Everything that
 happens needs turns and short steps of tasks, and each of these waits for those that were there before it. New work is
 refused while what waits would take longer than `TARGET_S`, by the rate at which the node has lately taken turns: so
-every step of what was accepted is done in about that time, at any load. Whoever is refused is told when to try again.
+every step of what was accepted is done in about that time, at any load. What comes all at once is no overload yet, so a
+node that had little to do just now takes it, up to a bound. Whoever is refused is told when to try again.
 
 What waits for a slot of a worker, for a timer or for an answer is not counted: a long queue of long tasks is no
 overload. Looking, waiting and stopping are never refused.
@@ -18,10 +19,16 @@ from understudy.errors import Overloaded
 
 TARGET_S: Final = 0.05
 LEAST_WAITING: Final = 500
-"""Steps that may wait at any rate: what comes at once, to a node that has nothing to do, is no overload."""
+"""Steps that may wait at any rate."""
+MOST_AT_ONCE: Final = 5_000
+"""Steps that may wait for a moment."""
 LOOK_S: Final = 0.1
-"""What waits goes round between the node's threads, so the most of the last two looks counts, not what is seen now."""
-DELAY_S: Final = 0.5
+"""What waits goes round between the node's threads, out of sight at times: the most of the last such time counts."""
+STRAINED: Final = 3
+"""Looks with too much waiting, one after the other, that make an overload of it: less is a burst."""
+MOST_STRAINED: Final = 10
+"""So many looks less `STRAINED` without, and it takes a whole overload again."""
+DELAY_S: Final = 0.2
 """After which to try again, times what waits to what may."""
 LONGEST_DELAY_S: Final = 10.0
 
@@ -38,7 +45,7 @@ class Admission:
         self._waiting = waiting
         self._looked_at = now()
         self._turns_then = turns()
-        self._most = self._most_before = 0
+        self._most = self._most_before = self._strain = 0
         self.bound = LEAST_WAITING
         """How many steps may wait."""
 
@@ -48,15 +55,17 @@ class Admission:
             self._look(elapsed_s)
         waiting = self._waiting()
         self._most = max(self._most, waiting)
-        most = max(self._most, self._most_before)
-        if most >= self.bound:
+        if (self._strain >= STRAINED and self._most_before >= self.bound) or waiting >= MOST_AT_ONCE:
+            most = max(self._most, self._most_before)
             delay_s = min(DELAY_S * most / self.bound, LONGEST_DELAY_S)
             raise Overloaded(f"this node is busy: {most} steps wait, and {self.bound} may; try again later", delay_s)
 
     def _look(self, elapsed_s: float) -> None:
         turns = self._turns()
         self.bound = max(LEAST_WAITING, int((turns - self._turns_then) / elapsed_s * TARGET_S))
-        self._most_before = self._most if elapsed_s < 2 * LOOK_S else 0
-        self._most = 0
+        looks = int(elapsed_s / LOOK_S)
+        self._most_before, self._most = self._most if looks < 2 else 0, 0
+        change = 1 if self._most_before >= self.bound else -looks
+        self._strain = min(max(self._strain + change, 0), MOST_STRAINED)
         self._looked_at += elapsed_s
         self._turns_then = turns

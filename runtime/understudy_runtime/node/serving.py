@@ -18,6 +18,7 @@ from understudy_runtime.core.keys import RUN
 from understudy_runtime.node.admission import Admission
 from understudy_runtime.node.bridge import Bridge
 from understudy_runtime.node.node import Node
+from understudy_runtime.rpc.ports import Admit
 from understudy_runtime.rpc.server import Serving, serving
 
 Drain = Callable[[float | None], None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from understudy.app import App
 from understudy.door import Door, HistoryTurn
 from understudy.errors import BadRequest, UnknownName
-from understudy_runtime.core.keys import RUN, kind_of
+from understudy_runtime.core.keys import RUN, kind_of, run_key
 from understudy_runtime.core.messages import ReplayFrom
 from understudy_runtime.core.records import ExecutionStarted, Turn
 from understudy_runtime.core.replay import activations, difference
@@ -25,7 +25,8 @@ from understudy_runtime.storage.memory import MemoryStore
 class VirtualTime:
     """The caller's hand on the time of a node."""
 
-    def __init__(self, clock: VirtualClock, bridge: Bridge, keeper: TimeKeeper) -> None:
+    def __init__(self, clock: VirtualClock, bridge: Bridge, keeper: TimeKeeper, namespace: str) -> None:
+        self._namespace = namespace
         self._clock = clock
         self._bridge = bridge
         self._keeper = keeper
@@ -36,11 +37,11 @@ class VirtualTime:
     async def advance(self, seconds: float) -> None:
         await self._bridge.run(lambda _: self._keeper.advance(seconds))
 
-    def somebody_waits(self) -> None:
-        self._bridge.post(lambda _: self._keeper.somebody_waits())
-
-    def nobody_waits(self) -> None:
-        self._bridge.post(lambda _: self._keeper.nobody_waits())
+    def somebody_waits(self, run_id: str) -> Callable[[], None]:
+        key = run_key(self._namespace, run_id)
+        ends: list[Callable[[], None]] = []
+        self._bridge.post(lambda _: ends.append(self._keeper.somebody_waits(key)))
+        return lambda: self._bridge.post(lambda _: [end() for end in ends])
 
 
 @asynccontextmanager
@@ -49,7 +50,7 @@ async def open_virtual(apps: Sequence[App], *, namespace: str) -> AsyncGenerator
     settings = Settings(namespace=namespace, window_s=float("inf"))
     async with open_node(apps, MemoryStore(), settings, lambda: clock) as opened:
         keeper = TimeKeeper(clock, opened.node.engine)
-        yield opened.door, VirtualTime(clock, opened.bridge, keeper)
+        yield opened.door, VirtualTime(clock, opened.bridge, keeper, namespace)
 
 
 def differences(apps: Sequence[App], history: Sequence[HistoryTurn]) -> str | None:

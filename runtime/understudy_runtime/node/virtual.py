@@ -63,16 +63,23 @@ class TimeKeeper:
     def __init__(self, clock: VirtualClock, engine: Engine) -> None:
         self._clock = clock
         self._engine = engine
-        self._waiting = 0
+        self._waiting: set[int] = set()
+        self._count = itertools.count()
         self._skipping: asyncio.Task[None] | None = None
 
-    def somebody_waits(self) -> None:
-        self._waiting += 1
+    def somebody_waits(self, key: str) -> Callable[[], None]:
+        """Let time pass until this run has ended or is held, and no further; the result takes that back."""
+        number = next(self._count)
+        self._waiting.add(number)
+        forget = self._engine.watch(key, lambda _: self._waiting.discard(number))
         if self._skipping is None:
             self._skipping = asyncio.get_running_loop().create_task(self._skip())
 
-    def nobody_waits(self) -> None:
-        self._waiting -= 1
+        def nobody_waits() -> None:
+            self._waiting.discard(number)
+            forget()
+
+        return nobody_waits
 
     async def advance(self, seconds: float) -> None:
         """Let that much time pass, every timer at its time."""

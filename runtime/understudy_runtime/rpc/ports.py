@@ -18,7 +18,6 @@ from understudy.door import (
     StartedRun,
 )
 
-
 Admit = Callable[[], None]
 """Asked on the engine's loop for each start, tell and ask. Raises Overloaded if the node cannot carry any more."""
 

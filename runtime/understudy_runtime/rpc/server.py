@@ -76,7 +76,8 @@ async def serving(
 ) -> AsyncGenerator[Serving]:
     """Serve on `listen` ("host:port", port 0 for any) for as long as the block lasts.
 
-    `admit` is asked about all new work. `streams` are further services whose methods read and write their streams themselves. BadRequest if the
+    `admit` is asked about all new work.
+    `streams` are further services whose methods read and write their streams themselves. BadRequest if the
     address cannot be had. Calls under way get `grace_s` seconds to end in.
     """
     limits = limits or Limits()

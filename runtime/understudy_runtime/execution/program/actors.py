@@ -86,6 +86,8 @@ class ActorProgram:
         if failure is None:
             try:
                 state = self._definition.state.encode(self._instance)
+                # The next handler is to see what would be loaded, and nothing is kept that could not be.
+                self._instance = self._definition.state.decode(state)
             except BadInput as unfit:
                 failure = failure_of(unfit, ())
             else:
