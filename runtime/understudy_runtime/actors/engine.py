@@ -296,7 +296,12 @@ class Engine:
             cell = ready.popleft()
             cell.queued = False
             if cell.phase is Phase.READY and cell.mailbox:
-                self._turn(cell, cell.mailbox.popleft())
+                envelope = cell.mailbox.popleft()
+                try:
+                    self._turn(cell, envelope)
+                except Exception as error:
+                    cell.mailbox.appendleft(envelope)
+                    self._broken(cell, error)
                 if cell.mailbox and cell.phase is Phase.READY:
                     cell.queued = True
                     ready.append(cell)
@@ -320,10 +325,6 @@ class Engine:
             return
         except turns.NotHere as missing:
             self._leave_alone(cell, envelope, missing.definition)
-            return
-        except Exception as error:
-            cell.mailbox.appendleft(envelope)
-            self._broken(cell, error)
             return
         self.turns += 1
         if not had_program and cell.program is not None:
@@ -353,10 +354,6 @@ class Engine:
                     envelope.reply,
                     Refused("UnknownName", f"there is no {cell.key} of {missing.definition or 'any kind'} here"),
                 )
-                return
-            except Exception as error:
-                cell.mailbox.appendleft(envelope)
-                self._broken(cell, error)
                 return
         assert cell.program is not None
         answer = cell.program.query(query.handler, query.args)

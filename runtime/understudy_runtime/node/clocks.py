@@ -9,13 +9,22 @@ from collections.abc import Callable
 
 
 class SystemClock:
-    """Implements `Clock` by the machine's time, on the loop it is made on."""
+    """Implements `Clock` by the machine's time, on the loop it is made on.
+
+    It follows the machine's clock forward only: when that is set back, this one goes on at the rate of real time, so
+    that a sleep takes as long as it says.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._last = (time.time(), time.monotonic())
 
     def now(self) -> float:
-        return time.time()
+        then, since = self._last
+        monotonic = time.monotonic()
+        now = max(time.time(), then + (monotonic - since))
+        self._last = (now, monotonic)
+        return now
 
     def call_at(self, at: float, callback: Callable[[], None]) -> Callable[[], None]:
         return self._loop.call_later(max(0.0, at - self.now()), callback).cancel
