@@ -47,7 +47,7 @@ async def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
 
 
 async def test_a_folder_in_the_place_of_the_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be opened"):
+    with pytest.raises(StoreError, match="is a folder: name a file in it"):
         await open_store(tmp_path)
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import socket
+import json
 import subprocess
 import sys
-import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.storage.writing import commit, run, seqs, turn
+from tests.storage.writing import commit, run, turn
 from understudy.errors import StoreError
-from understudy_runtime.core.ports import CommitFailed
 from understudy_runtime.storage.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
@@ -90,15 +86,12 @@ async def test_a_started_program_does_not_keep_the_store_locked(path: Path) -> N
         await (await opened(path)).close()
 
 
-async def test_a_forked_child_neither_keeps_the_lock_nor_writes(path: Path) -> None:
-    store = await opened(path)
-    await commit(store, turn(A, 1))
-    with forked(store) as child:
-        await store.close()
-        again = await opened(path)
-        assert "not open for writing in this process" in child.commit()
-    assert await seqs(again, A) == [1]
-    await again.close()
+def test_a_forked_child_neither_keeps_the_lock_nor_writes(path: Path) -> None:
+    program = Path(__file__).with_name("forking_program.py")
+    said = subprocess.run([sys.executable, program, path], capture_output=True, text=True, timeout=60, check=True)
+    outcome = json.loads(said.stdout)
+    assert "not open for writing in this process" in outcome["refused"]
+    assert outcome["seqs"] == [1]
 
 
 @contextmanager
@@ -106,46 +99,3 @@ def started_program() -> Generator[None]:
     """A program that inherits all it can from this process, and waits."""
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False):
         yield
-
-
-class Child:
-    """A fork of this process, that tries to commit to its copy of the store when told to."""
-
-    def __init__(self, store: SqliteStore) -> None:
-        self._here, there = socket.socketpair()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # threads do not survive a fork: the point of the test
-            self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                there.recv(1)
-                there.send(asyncio.run(refusal(store)).encode())
-            finally:
-                os._exit(0)
-        there.close()
-
-    def commit(self) -> str:
-        """The error it got."""
-        self._here.send(b"x")
-        return self._here.recv(1000).decode()
-
-    def end(self) -> None:
-        self._here.close()
-        os.waitpid(self.pid, 0)
-
-
-@contextmanager
-def forked(store: SqliteStore) -> Generator[Child]:
-    child = Child(store)
-    try:
-        yield child
-    finally:
-        child.end()
-
-
-async def refusal(store: SqliteStore) -> str:
-    try:
-        await commit(store, turn(A, 2))
-    except CommitFailed as error:
-        return str(error)
-    return "it committed"
