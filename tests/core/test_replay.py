@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec import Raw
 
+from understudy_runtime.core.kinds import NULL, Failure
 from understudy_runtime.core.messages import ReplayFrom
 from understudy_runtime.core.records import (
-    NULL,
     AnyRecord,
     AttemptFailed,
     CallCancelled,
@@ -15,7 +15,6 @@ from understudy_runtime.core.records import (
     Delivered,
     Ended,
     ExecutionStarted,
-    Failure,
     Fired,
     Held,
     Released,

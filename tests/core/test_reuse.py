@@ -5,11 +5,10 @@ from __future__ import annotations
 from msgspec import Raw
 
 from understudy.options import TaskOptions
+from understudy_runtime.core.kinds import NULL, Failure
 from understudy_runtime.core.records import (
-    NULL,
     AnyRecord,
     ExecutionStarted,
-    Failure,
     Reusable,
     TaskGaveUp,
     TaskReused,

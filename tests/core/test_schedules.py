@@ -14,6 +14,7 @@ from msgspec import Raw
 from understudy.scheduling import Overlap, ScheduleDescription, ScheduleSpec
 from understudy_runtime.core import deliveries
 from understudy_runtime.core.keys import run_key, schedule_key
+from understudy_runtime.core.kinds import NULL, Failure, Sender
 from understudy_runtime.core.messages import (
     Accepted,
     Answer,
@@ -36,7 +37,6 @@ from understudy_runtime.core.messages import (
     Triggered,
     TriggerSchedule,
 )
-from understudy_runtime.core.records import NULL, Failure, Sender
 from understudy_runtime.core.schedule import ScheduleMachine, decide, starting, state
 from understudy_runtime.core.schedule.times import next_time, previous_time
 from understudy_runtime.execution.calendar import ZoneCalendar

@@ -25,6 +25,7 @@ from understudy_runtime.actors import turns
 from understudy_runtime.actors.cell import Cell, Phase
 from understudy_runtime.core.actor import ActorMachine
 from understudy_runtime.core.keys import actor_key, kind_of, run_key
+from understudy_runtime.core.kinds import Failure, Sender
 from understudy_runtime.core.messages import (
     Activated,
     Answer,
@@ -53,11 +54,9 @@ from understudy_runtime.core.records import (
     Completed,
     ContinuedAsNew,
     Failed,
-    Failure,
     Patched,
     Replied,
     Reusable,
-    Sender,
     StateSet,
     TaskScheduled,
     TimerSet,

@@ -27,6 +27,7 @@ from understudy_runtime.actors.residency import CELL_BYTES, Residency
 from understudy_runtime.actors.watchers import Watcher, Watchers
 from understudy_runtime.core.figures import Histogram
 from understudy_runtime.core.keys import kind_of
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import (
     AnyMessage,
     AttemptEnded,
@@ -44,10 +45,7 @@ from understudy_runtime.core.messages import (
     Token,
 )
 from understudy_runtime.core.ports import Clock, CommitFailed, Executor, Programs, Report, Store, TurnWrite
-from understudy_runtime.core.records import (
-    Failure,
-    Turn,
-)
+from understudy_runtime.core.records import Turn
 
 TURNS_PER_SLICE: Final = 256
 """Turns before the engine's loop gets a breath."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 import msgspec
 
 from understudy_runtime.actors.cell import Cell
+from understudy_runtime.core.kinds import Input
 from understudy_runtime.core.messages import Activated, AnyMessage, Decision, Hold
 from understudy_runtime.core.ports import Programs
-from understudy_runtime.core.records import AnyRecord, ExecutionStarted, Input
+from understudy_runtime.core.records import AnyRecord, ExecutionStarted
 
 
 class MustRevive(Exception):

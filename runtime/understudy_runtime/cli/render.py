@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from understudy.door import HistoryTurn, Outcome, RetryPlan, RunDescription, RunSummary
 from understudy_runtime.cli.output import CANCELLED_OR_HELD, FAILED, SUCCEEDED
-from understudy_runtime.core.records import NULL
+from understudy_runtime.core.kinds import NULL
 
 MAX_VALUE_CHARS: Final = 80
 """Of one value in a line of a history; `--json` shows all of it."""

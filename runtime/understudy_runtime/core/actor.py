@@ -22,6 +22,7 @@ from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.calls import AskCall, Caller, Calls, ChildCall, OpenCall, TaskCall
 from understudy_runtime.core.deliveries import Deliveries
 from understudy_runtime.core.keys import ACTOR_PREFIX, kind_of, namespace_of, run_key
+from understudy_runtime.core.kinds import MaybeRaw, Sender
 from understudy_runtime.core.messages import (
     Accepted,
     Activated,
@@ -57,12 +58,10 @@ from understudy_runtime.core.records import (
     HandlerQueued,
     Held,
     LateResult,
-    MaybeRaw,
     Patched,
     ProgressNoted,
     Released,
     Replied,
-    Sender,
     StateSet,
     TaskGaveUp,
     TaskReused,

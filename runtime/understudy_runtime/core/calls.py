@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Raw
 
 from understudy.options import TaskOptions
+from understudy_runtime.core.kinds import Failure, MaybeRaw
 from understudy_runtime.core.messages import (
     AttemptEnded,
     AttemptProgressed,
@@ -36,9 +37,7 @@ from understudy_runtime.core.records import (
     AttemptFailed,
     CallAnswered,
     ChildScheduled,
-    Failure,
     LateResult,
-    MaybeRaw,
     ProgressNoted,
     TaskGaveUp,
     TaskReused,

@@ -13,13 +13,11 @@ from msgspec import Raw
 
 from understudy.options import TaskOptions
 from understudy.scheduling import RangeOverlap, ScheduleDescription, ScheduleSpec
-from understudy_runtime.core.records import NULL, AnyRecord, Failure, HeldWhy, MaybeRaw, Reusable, Sender
+from understudy_runtime.core.kinds import NULL, Failure, HeldWhy, MaybeRaw, Message, Sender
+from understudy_runtime.core.records import AnyRecord, Reusable
+from understudy_runtime.core.resource.messages import ResourceMessage
 
 RunStatus = Literal["running", "succeeded", "failed", "cancelled", "terminated", "timed_out", "held"]
-
-
-class Message(msgspec.Struct, frozen=True, tag=True, tag_field="t", omit_defaults=True):
-    """The base of all messages."""
 
 
 # --- from clients, workflows and other actors
@@ -183,8 +181,24 @@ class Activated(Message, frozen=True):
 # --- the way out
 
 
+class Watch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Call again and again, every `every_s` seconds, and report only what is news. The node's own, held by no thread.
+
+    News is a result other than `known` that comes `patience` times in a row, or `errors` errors in a row. The
+    interval grows by `factor` up to `cap_s` while there is none, and each is spread by up to the share `jitter` of it.
+    """
+
+    every_s: float
+    known: Raw = NULL
+    patience: int = 1
+    errors: int = 3
+    factor: float = 1.0
+    cap_s: float = 60.0
+    jitter: float = 0.1
+
+
 class Dispatch(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Start this attempt."""
+    """Start this attempt. `local`: on the node itself, whatever workers there are; so is all that has a `watch`."""
 
     token: Token
     task: str
@@ -192,6 +206,8 @@ class Dispatch(msgspec.Struct, frozen=True, omit_defaults=True):
     options: TaskOptions
     idempotency_key: str
     progress: MaybeRaw = None
+    watch: Watch | None = None
+    local: bool = False
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -315,6 +331,7 @@ AnyMessage = (
     | Hold
     | Release
     | Activated
+    | ResourceMessage
 )
 
 S = TypeVar("S")

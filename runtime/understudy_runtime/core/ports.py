@@ -13,8 +13,9 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Activated, AttemptEnded, AttemptProgressed, Dispatch, Token
-from understudy_runtime.core.records import AnyRecord, Failure, Turn
+from understudy_runtime.core.records import AnyRecord, Turn
 
 
 class Clock(Protocol):

@@ -15,56 +15,24 @@ new tag, and fields are only ever added with a default.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Raw
 
 from understudy.options import TaskOptions
 from understudy.scheduling import Overlap, ScheduleSpec
-
-NULL: Final = Raw(b"null")
-
-if TYPE_CHECKING:
-    MaybeRaw = Raw | None
-else:
-    # msgspec cannot decode `Raw | None` (it accepts only null). A field of plain Raw that defaults to None, in a Struct
-    # that omits defaults, does what the union says.
-    MaybeRaw = Raw
-
-HeldWhy = Literal["diverged", "stalled", "poisoned", "uncertain"]
-FailureKind = Literal["error", "timeout", "cancelled", "lost", "returned"]
-"""`lost`: whoever ran it is gone. `returned`: whoever held it has given it back, which never costs an attempt."""
-
-
-class Record(msgspec.Struct, frozen=True, tag=True, tag_field="t", omit_defaults=True):
-    """The base of all records."""
-
-
-class Input(Record, frozen=True):
-    """Resolves something inside user code."""
-
-
-class Command(Record, frozen=True):
-    """Asked for by user code."""
-
-
-class Note(Record, frozen=True):
-    """Bookkeeping of the machine."""
-
-
-class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How user code failed. `arguments` are the exception's, as a JSON array, where they could be encoded.
-
-    `final` says that no policy may try again, for example because the result could not be encoded.
-    """
-
-    type: str
-    message: str = ""
-    traceback: str = ""
-    arguments: MaybeRaw = None
-    kind: FailureKind = "error"
-    final: bool = False
+from understudy_runtime.core.kinds import (
+    NULL,
+    Command,
+    Failure,
+    HeldWhy,
+    Input,
+    MaybeRaw,
+    Note,
+    Sender,
+)
+from understudy_runtime.core.resource.records import ResourceRecord
 
 
 class Reusable(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,14 +43,6 @@ class Reusable(msgspec.Struct, frozen=True, omit_defaults=True):
     occurrence: int
     version: str
     result: Raw
-
-
-class Sender(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The actor and the call inside it that await an answer."""
-
-    key: str
-    execution: int
-    call: int
 
 
 # --- inputs
@@ -179,6 +139,8 @@ class TaskScheduled(Command, frozen=True):
     args: Raw
     digest: str
     options: TaskOptions = TaskOptions()
+    leases: tuple[int, ...] = ()
+    """The calls that asked for the leases in whose blocks it was called."""
 
 
 class ChildScheduled(Command, frozen=True):
@@ -201,6 +163,36 @@ class AskScheduled(Command, frozen=True):
     handler: str
     args: Raw
     ask: bool = True
+
+
+class LeaseRequested(Command, frozen=True):
+    """A lease of the resource `to` (`kind/id` within the namespace) is awaited; see `AcquireLease`."""
+
+    call: int
+    to: str
+    units: int = 1
+    exclusive: bool = False
+    priority: int = 0
+    wait_s: float | None = None
+    spec: MaybeRaw = None
+    digest: str = ""
+    capacity: int | None = None
+
+
+class LeaseEnded(Command, frozen=True):
+    """The block of the lease that `call` asked for has ended. It is returned when each attempt under it has, too."""
+
+    call: int
+
+
+class OperationScheduled(Command, frozen=True):
+    """An `@operation` of a resource is invoked under the lease that the call `lease` asked for."""
+
+    call: int
+    lease: int
+    operation: str
+    args: Raw
+    digest: str = ""
 
 
 class CallCancelled(Command, frozen=True):
@@ -330,6 +322,12 @@ class Cautioned(Note, frozen=True):
     """The machine warns of something, such as a journal that grows long."""
 
     message: str
+
+
+class LeaseReturned(Note, frozen=True):
+    """The lease that `call` asked for goes back, by a `ReleaseLease` in the same turn."""
+
+    call: int
 
 
 # --- notes of schedules
@@ -465,6 +463,11 @@ AnyRecord = (
     | RunBuffered
     | RunPassedOver
     | ScheduledRunEnded
+    | LeaseRequested
+    | LeaseEnded
+    | OperationScheduled
+    | LeaseReturned
+    | ResourceRecord
 )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from understudy_runtime.core.kinds import Command, Input
 from understudy_runtime.core.messages import ReplayFrom
 from understudy_runtime.core.records import (
     AnyRecord,
@@ -19,7 +20,6 @@ from understudy_runtime.core.records import (
     CallCancelled,
     Cancelled,
     ChildScheduled,
-    Command,
     Completed,
     ContinuedAsNew,
     Delivered,
@@ -27,7 +27,6 @@ from understudy_runtime.core.records import (
     ExecutionStarted,
     Failed,
     Held,
-    Input,
     Patched,
     Released,
     Replied,

@@ -17,9 +17,9 @@ from msgspec import Raw
 
 from understudy.context import TaskInfo, current_attempt
 from understudy.definitions import TaskDefinition
+from understudy_runtime.core.kinds import NULL, Failure
 from understudy_runtime.core.messages import Dispatch
 from understudy_runtime.core.ports import Clock
-from understudy_runtime.core.records import NULL, Failure
 from understudy_runtime.execution.context import encode_progress, info_of
 from understudy_runtime.execution.failures import failure_of
 

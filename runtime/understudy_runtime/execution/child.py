@@ -29,7 +29,7 @@ from msgspec import Raw
 from understudy.context import TaskInfo, current_attempt
 from understudy.definitions import TaskDefinition
 from understudy.target import load_task
-from understudy_runtime.core.records import NULL, Failure
+from understudy_runtime.core.kinds import NULL, Failure
 from understudy_runtime.execution.context import encode_progress, info_of
 from understudy_runtime.execution.failures import decode_call, encode_result, failure_of
 from understudy_runtime.execution.wire import (

@@ -17,9 +17,9 @@ import msgspec
 
 from understudy.definitions import TaskDefinition, TaskKind
 from understudy.errors import BadRequest
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Dispatch, Token
 from understudy_runtime.core.ports import Clock, Report
-from understudy_runtime.core.records import Failure
 from understudy_runtime.execution.attempt import Attempt, Runner
 from understudy_runtime.execution.child_process import is_child
 from understudy_runtime.execution.figures import TaskFigures

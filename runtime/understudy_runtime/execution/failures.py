@@ -10,7 +10,7 @@ from msgspec import Raw
 from understudy.definitions import TaskDefinition
 from understudy.failures import encode_failure
 from understudy.options import TaskOptions
-from understudy_runtime.core.records import Failure
+from understudy_runtime.core.kinds import Failure
 
 _OURS: Final = str(Path(__file__).parent)
 

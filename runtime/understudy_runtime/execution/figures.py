@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from understudy_runtime.core.figures import Histogram
-from understudy_runtime.core.records import Failure
+from understudy_runtime.core.kinds import Failure
 
 SECONDS_BOUNDS: Final = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 1_800, 7_200)
 SUCCEEDED: Final = "succeeded"

@@ -23,10 +23,10 @@ import structlog
 
 from understudy.definitions import TaskKind
 from understudy.errors import BadRequest, Overloaded
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.matching import Matching, Need, Offer, need_of
 from understudy_runtime.core.messages import AttemptEnded, Dispatch, Token
 from understudy_runtime.core.ports import Clock, Report
-from understudy_runtime.core.records import Failure
 from understudy_runtime.core.workers import (
     MAX_WORKER_SLOTS,
     MAX_WORKER_TASKS,

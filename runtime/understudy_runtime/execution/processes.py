@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
-from understudy_runtime.core.records import Failure
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.execution.attempt import Attempt, watch
 from understudy_runtime.execution.child_process import ChildProcess
 from understudy_runtime.execution.wire import Beat, Began, Done, FrameTooLarge, FromChild, Recall, Recalled, Run

@@ -11,10 +11,10 @@ from typing import Final, Literal, Protocol
 import msgspec
 import structlog
 
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.matching import Offer
 from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Dispatch, Token
 from understudy_runtime.core.ports import Clock, Report
-from understudy_runtime.core.records import Failure
 from understudy_runtime.core.workers import (
     HEARTBEAT_S,
     SESSION_TIMEOUT_S,

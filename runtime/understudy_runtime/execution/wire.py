@@ -20,8 +20,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from understudy_runtime.core.kinds import NULL, Failure, MaybeRaw
 from understudy_runtime.core.messages import Dispatch
-from understudy_runtime.core.records import NULL, Failure, MaybeRaw
 
 MAX_FRAME_BYTES: Final = 256 * 1024 * 1024
 _PREFIX_BYTES: Final = 4

@@ -16,8 +16,8 @@ from msgspec import Raw
 from understudy.errors import BadInput, BadRequest
 from understudy.options import RetryPolicy, TaskOptions
 from understudy_proto.v1 import values_pb2, workers_pb2
+from understudy_runtime.core.kinds import NULL, Failure, FailureKind
 from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Dispatch, Token
-from understudy_runtime.core.records import NULL, Failure, FailureKind
 from understudy_runtime.core.workers import (
     Drain,
     FromWorker,

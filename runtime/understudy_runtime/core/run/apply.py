@@ -11,6 +11,7 @@ from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.calls import Calls, TaskCall
 from understudy_runtime.core.deliveries import Remembered
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Hold
 from understudy_runtime.core.records import (
     AnyRecord,
@@ -29,7 +30,6 @@ from understudy_runtime.core.records import (
     Ended,
     ExecutionStarted,
     Failed,
-    Failure,
     Fired,
     Held,
     LateResult,

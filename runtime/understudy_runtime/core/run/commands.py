@@ -10,6 +10,7 @@ import msgspec
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.keys import namespace_of, run_key
+from understudy_runtime.core.kinds import Failure, Sender
 from understudy_runtime.core.messages import Activated, Decision, Deliver, Send, Start
 from understudy_runtime.core.records import (
     AskScheduled,
@@ -20,10 +21,8 @@ from understudy_runtime.core.records import (
     ContinuedAsNew,
     ExecutionStarted,
     Failed,
-    Failure,
     Held,
     Replied,
-    Sender,
     TaskReused,
     TaskScheduled,
     TimerSet,

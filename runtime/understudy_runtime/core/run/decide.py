@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import (
     Accepted,
     Activated,
@@ -36,7 +37,6 @@ from understudy_runtime.core.records import (
     Delivered,
     Ended,
     ExecutionStarted,
-    Failure,
     Fired,
     Held,
     NothingToDo,

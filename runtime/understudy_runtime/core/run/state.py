@@ -9,8 +9,9 @@ from msgspec import Raw
 
 from understudy_runtime.core.calls import Caller, Calls
 from understudy_runtime.core.deliveries import Deliveries
+from understudy_runtime.core.kinds import NULL, Failure, MaybeRaw, Sender
 from understudy_runtime.core.messages import Hold
-from understudy_runtime.core.records import NULL, ContinuedAsNew, Failure, MaybeRaw, Reusable, Sender, TaskScheduled
+from understudy_runtime.core.records import ContinuedAsNew, Reusable, TaskScheduled
 
 CLOSED: Final = frozenset({"succeeded", "failed", "cancelled", "terminated", "timed_out"})
 

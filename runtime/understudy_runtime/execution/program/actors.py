@@ -17,12 +17,12 @@ from msgspec import Raw
 from understudy.context import current_run
 from understudy.definitions import ActorDefinition, HandlerDefinition
 from understudy.errors import BadInput, Stalled
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Activated, Hold
 from understudy_runtime.core.records import (
     AnyRecord,
     CallAnswered,
     Delivered,
-    Failure,
     Fired,
     Replied,
     StateSet,

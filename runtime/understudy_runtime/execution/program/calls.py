@@ -22,13 +22,13 @@ from understudy.errors import BadRequest
 from understudy.failures import decode_ask_failure, decode_failure, decode_run_failure, run_ended
 from understudy.options import TaskOptions
 from understudy_runtime.core.keys import id_of, name_of, namespace_of
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.records import (
     AnyRecord,
     AskScheduled,
     CallAnswered,
     CallCancelled,
     ChildScheduled,
-    Failure,
     Patched,
     TaskGaveUp,
     TaskReused,

@@ -10,7 +10,7 @@ from msgspec import Raw
 from understudy.definitions import HandlerDefinition
 from understudy.errors import Stalled
 from understudy.failures import encode_failure
-from understudy_runtime.core.records import Failure
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.execution.program.watchdog import Watchdog
 
 

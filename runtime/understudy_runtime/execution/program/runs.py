@@ -21,6 +21,7 @@ from understudy.context import current_run
 from understudy.definitions import HandlerDefinition, WorkflowDefinition
 from understudy.errors import BadInput, Stalled
 from understudy.failures import encode_failure
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Activated, Hold
 from understudy_runtime.core.records import (
     AnyRecord,
@@ -32,7 +33,6 @@ from understudy_runtime.core.records import (
     Delivered,
     ExecutionStarted,
     Failed,
-    Failure,
     Fired,
     Replied,
     TaskGaveUp,

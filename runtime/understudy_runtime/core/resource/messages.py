@@ -1,0 +1,67 @@
+"""What resources, locks and semaphores are told, and what they answer."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from understudy_runtime.core.kinds import MaybeRaw, Message, Sender
+
+
+class AcquireLease(Message, frozen=True):
+    """A lease is wanted, by the call `holder` of a run, or by a client, whose key is `namespace/client/<id>`.
+
+    A run is answered by an `Answer` whose result is a `LeaseGrant`, or whose failure is of the kind `timeout` when
+    `wait_s` have passed first. A client gets `Later`, and `Settled` when it is granted; only its leases have a
+    `ttl_s`. `capacity` is what a semaphore is asked for with. Sent again by the same holder, it changes nothing.
+    """
+
+    holder: Sender
+    units: int = 1
+    exclusive: bool = False
+    priority: int = 0
+    wait_s: float | None = None
+    spec: MaybeRaw = None
+    digest: str = ""
+    capacity: int | None = None
+    ttl_s: float | None = None
+
+
+class ReleaseLease(Message, frozen=True):
+    """The holder has done with its lease, or wants it no more: a wait ends with it too, and a late grant comes back.
+
+    With a `fence`, only the lease of that fence is meant.
+    """
+
+    holder: Sender
+    fence: int = 0
+
+
+class RenewLease(Message, frozen=True):
+    """A client is still there. Refused if the lease of this fence has ended."""
+
+    holder: Sender
+    fence: int
+    ttl_s: float
+
+
+class InvokeOperation(Message, frozen=True):
+    """Run an `@operation` for `sender`, which holds the lease with this fence as `holder`; answered by an `Answer`."""
+
+    sender: Sender
+    holder: Sender
+    fence: int
+    operation: str
+    args: Raw
+    idempotency_key: str = ""
+
+
+class LeaseGrant(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A lease as its holder gets it. `handle` is the outside system's name for the resource; None for locks."""
+
+    fence: int
+    units: int = 1
+    handle: MaybeRaw = None
+
+
+ResourceMessage = AcquireLease | ReleaseLease | RenewLease | InvokeOperation
