@@ -1,0 +1,1 @@
+"""Coordination of nodes: implementations of the port `core.membership.Coordinator`."""

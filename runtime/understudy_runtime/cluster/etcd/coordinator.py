@@ -1,0 +1,246 @@
+"""`EtcdCoordinator`: a node's seat in a cluster that meets in etcd. See the package's docstring."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import msgspec
+import structlog
+
+from understudy_runtime.cluster.etcd import layout
+from understudy_runtime.cluster.etcd.endpoints import Endpoints, Tls, is_safe
+from understudy_runtime.cluster.etcd.layout import Layout, Meta, Picture, Seat
+from understudy_runtime.cluster.etcd.session import Session
+from understudy_runtime.core.membership import CoordinatorError, Member, Owner, View
+
+T = TypeVar("T")
+
+RELIST_S: Final = 30.0
+"""A watch that says nothing for so long may have died: everything is listed again."""
+PAUSE_S: Final = 0.5
+"""Before etcd is asked again when it could not be reached."""
+
+log = structlog.get_logger("understudy.cluster")
+
+
+class EtcdOptions(msgspec.Struct, frozen=True):
+    """`ttl_s`: seconds after which a node that does not renew its session is taken for dead.
+
+    `shards` is what a new cluster is made with; one that is there keeps its own.
+    """
+
+    endpoints: tuple[str, ...]
+    cluster: str
+    tls: Tls = Tls()
+    ttl_s: float = 10.0
+    shards: int = 256
+
+
+class EtcdCoordinator:
+    """Implements `Coordinator`. `alive` says, to any thread, whether the node makes progress."""
+
+    def __init__(self, options: EtcdOptions, alive: Callable[[], bool]) -> None:
+        self._options = options
+        self._layout = Layout(options.cluster)
+        self._etcd = self._endpoints()
+        self._thread = ThreadPoolExecutor(1, "understudy-etcd")
+        self._session = self._new_session(alive)
+        self._alive = alive
+        self._viewer = threading.Thread(target=self._look, name="understudy-view", daemon=True)
+        self._closed = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed: Callable[[View], None] = lambda view: None
+        self._view = View()
+        self._me: Member | None = None
+
+    # --- the seat
+
+    async def join(self, member: Member, changed: Callable[[View], None]) -> int:
+        self._loop, self._changed, self._me = asyncio.get_running_loop(), changed, member
+        shards = await self._run(lambda: self._take_seat(member))
+        self._session.keep()
+        self._viewer.start()
+        return shards
+
+    async def announce(self, member: Member) -> None:
+        self._me = member
+        await self._run(lambda: self._sit(member, self._session.id))
+
+    async def leave(self) -> None:
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        await self._run(self._session.end)
+        self._thread.shutdown(wait=False)
+
+    @property
+    def view(self) -> View:
+        return self._view
+
+    @property
+    def session_left_s(self) -> float:
+        return self._session.left_s
+
+    # --- shards
+
+    async def claim(self, shard: int) -> bool:
+        key, mine = self._layout.shard(shard), self._mine()
+        return await self._run(lambda: self._put_once(key, mine, self._session.id))
+
+    async def hand_over(self, shard: int, to: Member) -> bool:
+        return await self._run(lambda: self._hand_over(shard, to))
+
+    async def give_up(self, shard: int) -> None:
+        key, mine = self._layout.shard(shard), self._mine()
+        await self._run(lambda: self._transact([layout.equals(key, mine)], [layout.delete(key)]))
+
+    async def drain(self, node: str, wanted: bool) -> None:
+        key = self._layout.drain(node)
+        await self._run(lambda: self._transact([], [layout.put(key, b"{}") if wanted else layout.delete(key)]))
+
+    # --- on the thread for transactions
+
+    def _take_seat(self, member: Member) -> int:
+        version = self._etcd.version
+        if not is_safe(version):
+            log.warning("this etcd has known faults; use 3.5.28, 3.6.9 or later", version=version)
+        self._transact([layout.absent(self._layout.meta)], [self._meta(self._options.shards)])
+        found = self._etcd.post("/kv/range", {"key": layout.b64(self._layout.meta)})
+        shards = layout.decode_meta(layout.unb64(found["kvs"][0]["value"])).shards
+        self._session.begin()
+        self._wait_for_seat(member)
+        return shards
+
+    def _wait_for_seat(self, member: Member) -> None:
+        """The seat of an earlier life of this node is free when its session has ended."""
+        seat = layout.encode(Seat(member, self._session.id))
+        until = time.monotonic() + 2 * self._options.ttl_s
+        while not self._put_once(self._layout.node(member.node), seat, self._session.id):
+            if time.monotonic() > until:
+                raise CoordinatorError(
+                    f"a node named {member.node} is in the cluster already; stop it, or give this one another name"
+                )
+            self._renew_while_waiting()
+
+    def _renew_while_waiting(self) -> None:
+        self._closed.wait(PAUSE_S)
+        if self._session.left_s < self._options.ttl_s / 2:
+            self._session.begin()
+
+    def _sit(self, member: Member, session: str) -> None:
+        seat = layout.encode(Seat(member, session))
+        self._transact([], [layout.put(self._layout.node(member.node), seat, session)])
+
+    def _hand_over(self, shard: int, to: Member) -> bool:
+        found = self._etcd.post("/kv/range", {"key": layout.b64(self._layout.node(to.node))}).get("kvs", [])
+        if not found:
+            return False
+        seat = layout.decode_seat(value := layout.unb64(found[0]["value"]))
+        if seat.member.incarnation != to.incarnation:
+            return False
+        key, theirs = self._layout.shard(shard), layout.encode(Owner(to.node, to.incarnation))
+        conditions = [layout.equals(key, self._mine()), layout.equals(self._layout.node(to.node), value)]
+        if self._transact(conditions, [layout.put(key, theirs, seat.session)]):
+            return True
+        # The transaction may have been carried out, and only its answer lost, by an endpoint that was asked before.
+        return self._holds(key, theirs)
+
+    def _put_once(self, key: str, value: bytes, session: str) -> bool:
+        return self._transact([layout.absent(key)], [layout.put(key, value, session)]) or self._holds(key, value)
+
+    def _holds(self, key: str, value: bytes) -> bool:
+        found = self._etcd.post("/kv/range", {"key": layout.b64(key)}).get("kvs", [])
+        return bool(found) and layout.unb64(found[0]["value"]) == value
+
+    def _transact(self, compare: list[dict[str, Any]], success: list[dict[str, Any]]) -> bool:
+        body = {"compare": compare, "success": success, "failure": []}
+        answer: Any = self._etcd.call(lambda client: client.transaction(body))
+        return bool(answer.get("succeeded", False))
+
+    # --- on the session's thread
+
+    def _lost(self) -> None:
+        """Everything that this node had in etcd is gone: take the seat again, and see what is left."""
+        member = self._me
+        if member is None or self._closed.is_set():
+            return
+        log.warning("the session has ended; joining again", node=member.node)
+        try:
+            self._session.begin()
+            etcd = self._endpoints()
+            seat = layout.encode(Seat(member, self._session.id))
+            body = {
+                "compare": [layout.absent(self._layout.node(member.node))],
+                "success": [layout.put(self._layout.node(member.node), seat, self._session.id)],
+                "failure": [],
+            }
+            answer: Any = etcd.call(lambda client: client.transaction(body))
+            if not answer.get("succeeded", False):
+                log.error("another node has taken this one's name", node=member.node)
+        except CoordinatorError as error:
+            log.warning("joining again failed; it is tried again", why=str(error))
+
+    # --- on the viewer's thread
+
+    def _look(self) -> None:
+        etcd = self._endpoints()
+        while not self._closed.is_set():
+            try:
+                self._look_until_silent(etcd)
+            except CoordinatorError as error:
+                log.warning("the cluster is out of sight", why=str(error))
+                self._closed.wait(PAUSE_S)
+
+    def _look_until_silent(self, etcd: Endpoints) -> None:
+        found = etcd.post("/kv/range", self._layout.everything)
+        picture = Picture(self._layout, int(found["header"]["revision"]), found.get("kvs", []))
+        self._show(picture)
+        until = time.monotonic() + RELIST_S
+        begin = {**self._layout.everything, "start_revision": str(picture.revision + 1)}
+        for response in etcd.watch(begin, RELIST_S):
+            result = response.get("result", {})
+            if "error" in response or result.get("canceled") or self._closed.is_set():
+                return
+            if events := result.get("events"):
+                picture.note(int(result["header"]["revision"]), events)
+                self._show(picture)
+            if time.monotonic() > until:
+                return
+
+    def _show(self, picture: Picture) -> None:
+        loop = self._loop
+        if loop is None or self._closed.is_set():
+            return
+        view = picture.view
+        try:
+            loop.call_soon_threadsafe(self._take, view)
+        except RuntimeError:  # the loop is closed: nobody looks any more
+            self._closed.set()
+
+    def _take(self, view: View) -> None:
+        if not self._closed.is_set():
+            self._view = view
+            self._changed(view)
+
+    # ---
+
+    def _mine(self) -> bytes:
+        assert self._me is not None
+        return layout.encode(Owner(self._me.node, self._me.incarnation))
+
+    def _meta(self, shards: int) -> dict[str, Any]:
+        return layout.put(self._layout.meta, layout.encode(Meta(shards)))
+
+    def _endpoints(self) -> Endpoints:
+        return Endpoints(list(self._options.endpoints), self._options.tls)
+
+    def _new_session(self, alive: Callable[[], bool]) -> Session:
+        return Session(self._endpoints(), self._options.ttl_s, alive, self._lost)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
