@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
@@ -14,6 +15,7 @@ import pytest
 from tests.storage.writing import commit, run, turn
 from understudy.errors import StoreError
 from understudy_runtime.storage.sqlite import SqliteStore
+from understudy_runtime.storage.sqlite.lock import FileLock
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +86,26 @@ async def test_a_started_program_does_not_keep_the_store_locked(path: Path) -> N
     with started_program():
         await store.close()
         await (await opened(path)).close()
+
+
+def test_a_lock_let_go_of_is_free_although_a_copy_of_it_is_still_open(tmp_path: Path) -> None:
+    """As in a child that was forked a moment ago, and has not closed its copy yet."""
+    lock, again = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
+    lock.acquire()
+    copies = [os.dup(int(fd.name)) for fd in Path("/proc/self/fd").iterdir() if _is(fd.name, lock.path)]
+    assert copies
+    lock.release()
+    again.acquire()
+    again.release()
+    for copy in copies:
+        os.close(copy)
+
+
+def _is(fd: str, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(int(fd)), path.stat())
+    except OSError:
+        return False
 
 
 def test_a_forked_child_neither_keeps_the_lock_nor_writes(path: Path) -> None:

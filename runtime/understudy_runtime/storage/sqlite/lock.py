@@ -41,6 +41,13 @@ class FileLock:
 
     def release(self) -> None:
         if self._fd is not None:
+            # A child that was forked a moment ago may have its copy open still: closing ours would not unlock the file.
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        self.forget()
+
+    def forget(self) -> None:
+        """Close this process's copy of the lock, which is kept if another has one."""
+        if self._fd is not None:
             os.close(self._fd)
             self._fd = None
         _held.discard(self)
@@ -66,7 +73,7 @@ _held: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 def _release_in_child() -> None:
     for lock in list(_held):
-        lock.release()
+        lock.forget()
 
 
 os.register_at_fork(after_in_child=_release_in_child)
