@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.storage.database import Database, running_database
 from understudy_runtime.core.ports import Store
 from understudy_runtime.storage.memory import MemoryStore
+from understudy_runtime.storage.postgres import PostgresStore
 from understudy_runtime.storage.sqlite import SqliteStore
 
 Reopen = Callable[[], Store]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def database() -> Iterator[Database]:
+    """A real server, with fsync on. Whoever stops it starts it again."""
+    with running_database() as database:
+        yield database
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
     """Gives the store as a fresh process would find it."""
     if request.param == "memory":
         memory = MemoryStore()
         return lambda: memory
+    if request.param == "postgres":
+        url = request.getfixturevalue("database").wiped()
+        return lambda: PostgresStore(url)
     return lambda: SqliteStore(tmp_path / "state.db")
 
 

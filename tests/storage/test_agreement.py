@@ -12,9 +12,11 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.storage.database import Database
 from tests.storage.writing import FOR_EVER, commit, message, row, run
-from understudy_runtime.core.ports import Blob, CommitFailed, Store, TurnWrite
-from understudy_runtime.storage.memory import MemoryStore
+from understudy_runtime.core.ports import Blob, CommitFailed, PartlyFailed, Store, TurnWrite
+from understudy_runtime.storage.memory import MemoryData, MemoryStore
+from understudy_runtime.storage.postgres import PostgresStore
 from understudy_runtime.storage.sqlite import SqliteStore
 
 KEYS = [run(name) for name in "abc"]
@@ -93,29 +95,43 @@ async def answers(store: Store) -> object:
     return await store.load(KEYS), wakeful, rows, turns, blobs
 
 
-async def committed(store: Store, batch: Sequence[TurnWrite]) -> bool:
+async def committed(store: Store, batch: Sequence[TurnWrite]) -> set[str]:
+    """The actors whose turns were not made durable."""
     try:
         await commit(store, *batch)
+    except PartlyFailed as failed:
+        return set(failed.rejected)
     except CommitFailed:
-        return False
-    return True
+        return {turn.key for turn in batch}
+    return set()
 
 
-async def agree(batches: list[list[Step]], path: Path) -> None:
-    memory, sqlite = MemoryStore(), SqliteStore(path)
+async def agree(batches: list[list[Step]], memory: Store, other: Store) -> None:
     world = World()
     async with AsyncExitStack() as stack:
-        for store in (memory, sqlite):
+        for store in (memory, other):
             await store.open("node-a", 1000.0)
             stack.push_async_callback(store.close)
         for steps in batches:
             batch = [await world.turn(step, memory) for step in steps]
-            assert await committed(memory, batch) == await committed(sqlite, batch)
-            assert await answers(memory) == await answers(sqlite)
+            assert await committed(memory, batch) == await committed(other, batch)
+            assert await answers(memory) == await answers(other)
+
+
+BATCHES = st.lists(st.lists(STEPS, max_size=6), max_size=8)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.lists(STEPS, max_size=6), max_size=8))
-def test_all_stores_agree(batches: list[list[Step]]) -> None:
+@given(BATCHES)
+def test_the_stores_of_one_node_agree(batches: list[list[Step]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(agree(batches, Path(folder) / "state.db"))
+        asyncio.run(agree(batches, MemoryStore(), SqliteStore(Path(folder) / "state.db")))
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+@given(BATCHES)
+def test_the_stores_of_many_nodes_agree(database: Database, batches: list[list[Step]]) -> None:
+    url = database.wiped()
+    asyncio.run(agree(batches, MemoryStore(MemoryData(shards=16)), PostgresStore(url)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from understudy_runtime.core.keys import kind_of
+from understudy_runtime.core.keys import kind_of, shard_of
 from understudy_runtime.core.ports import ActorRow, InboxRow, Store, TurnWrite
 
 FOR_EVER = float("inf")
@@ -58,3 +58,8 @@ def message(to: str, sender: str, sender_seq: int, body: bytes = b"{}") -> Inbox
 
 async def seqs(store: Store, key: str) -> Sequence[int]:
     return [turn.seq for turn in await store.turns(key, 0, 1_000_000)]
+
+
+def shard(store: Store, key: str) -> int:
+    """The shard that the actor is in; a store of one node has but one."""
+    return shard_of(key, getattr(store, "shards", 1))

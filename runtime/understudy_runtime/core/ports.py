@@ -7,7 +7,7 @@ reads none of these from anywhere else, so that a simulation can own them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -122,6 +122,21 @@ class Fenced(CommitFailed):
     """Another node holds a newer term of the shard: whatever this one has in memory is void."""
 
 
+class PartlyFailed(CommitFailed):
+    """Some of the batch is not durable; all the rest of it is, and the store goes on.
+
+    Not durable are all turns of the actors in shards that are `fenced`, because another node has them by now, and all
+    turns of the actors that are `rejected` (why, by key), because one of them has what the database refuses: nothing
+    of these turns is to be released. Whatever is in memory of a fenced shard is void. A rejected actor is ahead of what
+    is stored of it: it is out of service, held, until it has been loaded again.
+    """
+
+    def __init__(self, message: str, fenced: frozenset[int] = frozenset(), rejected: Mapping[str, str] | None = None):
+        super().__init__(message)
+        self.fenced = fenced
+        self.rejected: Mapping[str, str] = rejected or {}
+
+
 class Store(Protocol):
     """The durable truth. One process writes; all methods are called on the engine's loop.
 
@@ -136,9 +151,11 @@ class Store(Protocol):
     async def close(self) -> None: ...
 
     def commit(self, batch: Sequence[TurnWrite], done: Callable[[BaseException | None], None]) -> None:
-        """Make the batch durable, all or nothing, in order; then call `done` on the engine's loop.
+        """Make the batch durable, in order; then call `done` on the engine's loop, never from within this call.
 
-        At most one commit is in flight: the committer collects meanwhile.
+        `done(None)`: all of it is durable. `done(PartlyFailed)`: all but what that names, which only a `ShardedStore`
+        says. `done(CommitFailed)`: none of it can be relied on, and where the store had shards, they must be claimed
+        anew. At most one commit is in flight: the committer collects meanwhile.
         """
         ...
 
@@ -174,7 +191,89 @@ class Store(Protocol):
         ...
 
 
+class ShardRow(msgspec.Struct, frozen=True):
+    """Who may write a shard. `owner` is the node's name, "" if it was given up; `head` is the last position in its log,
+    and `floor` the first that is still kept."""
+
+    id: int
+    term: int
+    owner: str
+    incarnation: str
+    head: int
+    floor: int
+
+
+class ShardedStore(Store, Protocol):
+    """A store that many nodes share: each writes the shards that it has claimed, and reads everything.
+
+    An actor is in the shard that `core.keys.shard_of(key, store.shards)` says. The term in the store is the only truth
+    about who may write a shard; every commit compares it. Messages for actors of other nodes' shards travel as inbox
+    rows, which the sender's turn inserts (`TurnWrite.sent`) and the receiver's deletes (`TurnWrite.consumed`).
+
+    All methods but `commit` raise StoreError if the store cannot be reached for long.
+    """
+
+    @property
+    def shards(self) -> int:
+        """How many there are: fixed when the store was made, known once it is open."""
+        ...
+
+    @property
+    def terms(self) -> Mapping[int, int]:
+        """The shards this store may write, as far as it knows, and under which terms."""
+        ...
+
+    @property
+    def clock_offset_s(self) -> float:
+        """What to add to this machine's time to get the store's, as of the last commit."""
+        ...
+
+    @property
+    def silent_s(self) -> float:
+        """For how long something has been asked of the store without an answer; 0.0 if nothing is."""
+        ...
+
+    async def join(self, node: str, incarnation: str, now: float) -> None:
+        """Open the store as one node of many: migrate, and claim nothing. (`open` joins, and claims all shards.)
+
+        StoreError if a single node has it for itself.
+        """
+        ...
+
+    async def read_shards(self) -> list[ShardRow]:
+        """All shards, by id: what `claim` is to be told to have seen."""
+        ...
+
+    async def claim(self, seen: Mapping[int, int]) -> dict[int, int]:
+        """Begin a new term of each of these shards, if its term is still the one that was seen.
+
+        Returns the new terms; a shard that is missing was claimed by another node meanwhile. From here on the
+        one before cannot commit to it, and its state may be read. Turns decided under an earlier term must not be
+        handed to `commit` any more: they would pass for turns of this one.
+        """
+        ...
+
+    async def release(self, shards: Collection[int]) -> None:
+        """Give these up, after all commits handed over so far: later ones to them are `fenced`. Nobody else's
+        claim is needed for that, and their terms stay as they are. Never fails."""
+        ...
+
+    async def wakeful(self, until: float, shards: Collection[int] | None = None) -> list[tuple[str, float | None]]:
+        """As in `Store`, of actors in these shards, or else in those that it has."""
+        ...
+
+    async def scan_inbox(self, shards: Collection[int]) -> list[str]:
+        """The actors in these shards that have messages waiting. To be asked before anything from a new term of
+        another shard is delivered, and from time to time: a message may be there that nobody was told of."""
+        ...
+
+
 # --- user code inside turns
+
+
+class StateUnfit(Exception):
+    """The stored state of a user-defined actor does not fit the code here. The message is for people, and says what
+    to do."""
 
 
 class Program(Protocol):
@@ -211,7 +310,7 @@ class Programs(Protocol):
 
     def create(self, key: str, definition: str, state: Raw | None) -> Program:
         """A fresh program. For a run, the first input it gets is `ExecutionStarted`; for a user-defined actor
-        `state` is its last durable state (None: as the class says). UnknownName if the definition is not here."""
+        `state` is what `core.actor.Kept` says. UnknownName if the definition is not here; StateUnfit."""
         ...
 
 

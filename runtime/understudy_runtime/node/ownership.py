@@ -1,0 +1,233 @@
+"""Which shards this node runs: it follows the plan that all nodes compute alike, one small step after another.
+
+    orphan ──claim──► begun ──open──► ours ──seal──► handed over ──► another's
+              etcd      store's        turns           etcd, under the successor's session
+                        next term      are taken
+
+The coordinator says who ought to run a shard, the store says who may. So a node first puts its name to an orphan, then
+begins the shard's next term in the store, with the term that it saw *before*, and only then reads what is in it. A
+shard that is handed over is sealed first: its turns are finished and durable, and nothing is taken any more. Both go a
+few at a time, so that a node that joins neither drowns nor starves the others.
+
+    the session has ended       goes on with what it has, and claims nothing
+    another has a shard         it is dropped; what was not durable is void, and its callers are told to try again
+    the store is silent         all shards are dropped and given up, and none is claimed until it answers
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Final, Protocol
+
+import structlog
+
+from understudy.errors import StoreError
+from understudy_runtime.core.membership import Coordinator, CoordinatorError, Member, Owner, View
+from understudy_runtime.core.placement import plan
+from understudy_runtime.core.ports import Clock, ShardedStore
+
+OPENING: Final = 32
+"""Shards opened in one step."""
+SEALING: Final = 8
+"""Shards handed over in one step: they are out of reach for as long as it takes."""
+TICK_S: Final = 1.0
+"""Between two looks when nothing has changed; after a failure, too."""
+SILENCE_S: Final = 5.0
+"""A store that has not answered for so long may have been answering somebody else."""
+
+log = structlog.get_logger("understudy.cluster")
+
+
+class Host(Protocol):
+    """What runs the shards: the engine."""
+
+    async def open_shards(self, shards: Collection[int]) -> None:
+        """Take them on: load what is open in them, and take turns."""
+        ...
+
+    async def seal_shards(self, shards: Collection[int]) -> None:
+        """Take no more for them, and return once all that they decided is durable and let out."""
+        ...
+
+    def drop_shards(self, shards: Collection[int], why: str) -> None:
+        """Forget them at once: what is not durable never was."""
+        ...
+
+
+class Ownership:
+    """Keeps what `host` runs in step with the plan. Everything happens in one task on the engine's loop."""
+
+    def __init__(self, coordinator: Coordinator, store: ShardedStore, host: Host, member: Member, clock: Clock) -> None:
+        self._coordinator = coordinator
+        self._store = store
+        self._host = host
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._stepped = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._ours: set[int] = set()
+        self._shards: Collection[int] = ()
+        self.member = member
+
+    @property
+    def ours(self) -> Collection[int]:
+        """The shards that this node runs."""
+        return self._ours
+
+    @property
+    def view(self) -> View:
+        return self._coordinator.view
+
+    async def start(self) -> None:
+        """Join the cluster. CoordinatorError or StoreError if that cannot be."""
+        shards = await self._coordinator.join(self.member, lambda view: self._wake.set())
+        if shards != self._store.shards:
+            await self._coordinator.leave()
+            raise CoordinatorError(
+                f"the cluster has {shards} shards and the store {self._store.shards}: they do not belong together"
+            )
+        self._shards = range(shards)
+        self._task = asyncio.get_running_loop().create_task(self._follow())
+
+    async def leave(self, grace_s: float) -> None:
+        """Hand everything over to the others, if there are any, for at most `grace_s`; then leave the cluster."""
+        await self._give_away(grace_s)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._ours:
+            await self._host.seal_shards(tuple(self._ours))
+            await self._store.release(tuple(self._ours))
+            self._ours.clear()
+        await self._coordinator.leave()
+
+    def lost(self, shards: Collection[int]) -> None:
+        """The store has refused a commit to them: another node has them."""
+        self._drop(set(shards) & self._ours, "another node has them by now")
+        self._wake.set()
+
+    # ---
+
+    async def _give_away(self, grace_s: float) -> None:
+        self.member = Member(
+            self.member.node,
+            self.member.incarnation,
+            self.member.address,
+            self.member.build,
+            self.member.started_at,
+            leaving=True,
+        )
+        until = self._clock.now() + grace_s
+        try:
+            await self._coordinator.announce(self.member)
+        except CoordinatorError as error:
+            log.warning("the others could not be told that this node leaves", why=str(error))
+            return
+        self._wake.set()
+        while self._ours and self._clock.now() < until and self._others():
+            self._stepped.clear()
+            await self._wait(self._stepped, min(TICK_S, until - self._clock.now()))
+
+    def _others(self) -> bool:
+        return any(name != self.member.node for name in self.view.takers)
+
+    async def _follow(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                busy = await self._step(self.view)
+            except (CoordinatorError, StoreError) as error:
+                log.warning("shards stay as they are", why=str(error))
+                busy = False
+            self._stepped.set()
+            if not busy:
+                await self._wait(self._wake, TICK_S)
+
+    async def _wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Until it is set, or this time has passed."""
+        stop = self._clock.call_at(self._clock.now() + seconds, event.set)
+        try:
+            await event.wait()
+        finally:
+            stop()
+
+    async def _step(self, view: View) -> bool:
+        """One step toward the plan; False if there is none to take now."""
+        if self._store.silent_s > SILENCE_S:
+            await self._let_all_go()
+            return False
+        self._drop({shard for shard in self._ours if not self._may_keep(view.owners.get(shard))}, "they were taken")
+        if self._coordinator.session_left_s <= 0:
+            return False
+        planned = plan(view.takers, {shard: _name(view.owners.get(shard)) for shard in self._shards})
+        busy = await self._open_some(view, planned)
+        busy = await self._hand_some_over(view, planned) or busy
+        if not busy:
+            await self._claim_again(view)
+        return busy
+
+    def _may_keep(self, owner: Owner | None) -> bool:
+        """An orphan is kept: the session that it stood under may have ended in an outage, and nobody else has it."""
+        return owner is None or owner == self._me
+
+    @property
+    def _me(self) -> Owner:
+        return Owner(self.member.node, self.member.incarnation)
+
+    # --- in
+
+    async def _open_some(self, view: View, planned: Mapping[int, str]) -> bool:
+        mine = [shard for shard, owner in view.owners.items() if owner == self._me and shard not in self._ours]
+        orphans = [shard for shard, node in planned.items() if node == self.member.node and shard not in view.owners]
+        wanted = [*mine, *(shard for shard in orphans if shard not in self._ours)][:OPENING]
+        if not wanted:
+            return False
+        terms = {row.id: row.term for row in await self._store.read_shards()}
+        claimed = [shard for shard in wanted if await self._coordinator.claim(shard)]
+        # In a pause since then the session may have ended, and another node may have read what we are to read now.
+        if claimed and self._coordinator.session_left_s > 0:
+            begun = await self._store.claim({shard: terms[shard] for shard in claimed})
+            self._ours |= set(begun)
+            await self._host.open_shards(tuple(begun))
+            for shard in set(claimed) - set(begun):
+                await self._coordinator.give_up(shard)
+        return bool(claimed)
+
+    async def _claim_again(self, view: View) -> None:
+        """Shards that the node runs under a session that has ended meanwhile; unless others were faster."""
+        for shard in self._ours - set(view.owners):
+            await self._coordinator.claim(shard)
+
+    # --- out
+
+    async def _hand_some_over(self, view: View, planned: Mapping[int, str]) -> bool:
+        going = [shard for shard in sorted(self._ours) if planned.get(shard, self.member.node) != self.member.node]
+        going = [shard for shard in going if view.owners.get(shard) == self._me][:SEALING]
+        if not going:
+            return False
+        await self._host.seal_shards(going)
+        self._ours -= set(going)
+        await self._store.release(going)
+        for shard in going:
+            if not await self._coordinator.hand_over(shard, view.members[planned[shard]]):
+                await self._coordinator.give_up(shard)
+        return True
+
+    async def _let_all_go(self) -> None:
+        if not self._ours:
+            return
+        gone = tuple(self._ours)
+        self._drop(set(gone), f"the store has been silent for more than {SILENCE_S:g} s")
+        for shard in gone:
+            await self._coordinator.give_up(shard)
+
+    def _drop(self, shards: set[int], why: str) -> None:
+        if shards:
+            log.warning("shards dropped", shards=sorted(shards), why=why)
+            self._ours -= shards
+            self._host.drop_shards(tuple(shards), why)
+
+
+def _name(owner: Owner | None) -> str | None:
+    return None if owner is None else owner.node

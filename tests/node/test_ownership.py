@@ -1,0 +1,165 @@
+"""Which node runs which shard: every shard is run by one node, and goes on elsewhere when that node goes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection
+
+import anyio
+import pytest
+
+from understudy_runtime.cluster.local import LocalCluster, LocalCoordinator
+from understudy_runtime.core.membership import CoordinatorError, Member
+from understudy_runtime.node.clocks import SystemClock
+from understudy_runtime.node.ownership import Ownership
+from understudy_runtime.storage.memory import MemoryData, MemoryStore
+
+pytestmark = pytest.mark.anyio
+
+SHARDS = 24
+
+
+class Host:
+    """Stands for an engine: it knows which shards are open in it."""
+
+    def __init__(self, floor: Floor) -> None:
+        self.open: set[int] = set()
+        self.dropped: list[int] = []
+        self._floor = floor
+
+    async def open_shards(self, shards: Collection[int]) -> None:
+        self.open |= set(shards)
+        self._floor.look()
+
+    async def seal_shards(self, shards: Collection[int]) -> None:
+        self.open -= set(shards)
+
+    def drop_shards(self, shards: Collection[int], why: str) -> None:
+        self.open -= set(shards)
+        self.dropped += shards
+        self._floor.look()
+
+
+class Node:
+    def __init__(self, name: str, floor: Floor) -> None:
+        self.host = Host(floor)
+        self.store = MemoryStore(floor.data)
+        self.coordinator = LocalCoordinator(floor.cluster, SystemClock())
+        self.ownership = Ownership(
+            self.coordinator, self.store, self.host, Member(name, f"{name}-1", f"{name}:1"), SystemClock()
+        )
+
+
+class Floor:
+    """A cluster of such nodes. Tests wait for what they want of all of them."""
+
+    def __init__(self) -> None:
+        self.data = MemoryData(SHARDS)
+        self.cluster = LocalCluster(SHARDS)
+        self.nodes: dict[str, Node] = {}
+        self._news = anyio.Event()
+
+    async def add(self, name: str) -> Node:
+        node = self.nodes[name] = Node(name, self)
+        await node.store.join(name, f"{name}-1", 0.0)
+        await node.ownership.start()
+        return node
+
+    def look(self) -> None:
+        news, self._news = self._news, anyio.Event()
+        news.set()
+
+    async def until(self, wanted: Callable[[], bool]) -> None:
+        with anyio.fail_after(30):
+            while not wanted():
+                await self._news.wait()
+
+    def settled(self) -> bool:
+        """Every shard is open at one node, and none has two more than another."""
+        open_ = [shard for node in self.nodes.values() for shard in node.host.open]
+        loads = [len(node.host.open) for node in self.nodes.values()]
+        return sorted(open_) == list(range(SHARDS)) and max(loads) - min(loads) <= 1
+
+
+@pytest.fixture
+async def floor() -> AsyncIterator[Floor]:
+    made = Floor()
+    yield made
+    for node in made.nodes.values():
+        await node.ownership.leave(0.0)
+        await node.store.close()
+
+
+async def test_three_nodes_share_the_shards(floor: Floor) -> None:
+    for name in ("a", "b", "c"):
+        await floor.add(name)
+    await floor.until(floor.settled)
+    assert sorted(len(node.host.open) for node in floor.nodes.values()) == [8, 8, 8]
+
+
+async def test_a_node_that_joins_takes_its_share_and_nothing_is_dropped_for_it(floor: Floor) -> None:
+    for name in ("a", "b", "c"):
+        await floor.add(name)
+    await floor.until(floor.settled)
+    await floor.add("d")
+    await floor.until(floor.settled)
+    assert not any(node.host.dropped for node in floor.nodes.values())
+
+
+async def test_the_shards_of_a_node_that_stops_go_on_elsewhere(floor: Floor) -> None:
+    for name in ("a", "b", "c"):
+        await floor.add(name)
+    await floor.until(floor.settled)
+    gone = floor.nodes.pop("b")
+    await gone.ownership.leave(0.0)
+    await floor.until(floor.settled)
+    await gone.store.close()
+
+
+async def test_a_node_that_leaves_hands_everything_over(floor: Floor) -> None:
+    a, b = await floor.add("a"), await floor.add("b")
+    await floor.until(floor.settled)
+    await b.ownership.leave(30.0)
+    assert not b.host.open
+    assert not b.host.dropped
+    del floor.nodes["b"]
+    await floor.until(floor.settled)
+    assert len(a.host.open) == SHARDS
+
+
+async def test_a_drained_node_keeps_nothing_until_it_is_wanted_again(floor: Floor) -> None:
+    a, b = await floor.add("a"), await floor.add("b")
+    await floor.until(floor.settled)
+    await a.coordinator.drain("b", wanted=True)
+    await floor.until(lambda: len(a.host.open) == SHARDS and not b.host.open)
+    await a.coordinator.drain("b", wanted=False)
+    await floor.until(floor.settled)
+
+
+async def test_a_node_whose_session_ended_drops_what_others_have_taken(floor: Floor) -> None:
+    """As after a pause: it comes back, finds its shards in other hands, and takes its share anew by hand-over."""
+    a, b = await floor.add("a"), await floor.add("b")
+    await floor.until(floor.settled)
+    floor.cluster.expire("b")
+    await floor.until(lambda: len(a.host.open) == SHARDS and not b.host.open)
+    assert b.host.dropped
+    await b.coordinator.announce(b.ownership.member)
+    await floor.until(floor.settled)
+
+
+async def test_what_the_store_refuses_is_dropped_at_once(floor: Floor) -> None:
+    a = await floor.add("a")
+    await floor.until(floor.settled)
+    a.ownership.lost([3, 4])
+    assert a.host.dropped == [3, 4]
+    assert not {3, 4} & a.host.open
+    await floor.until(floor.settled)
+
+
+async def test_a_cluster_and_a_store_of_different_sizes_do_not_go_together(floor: Floor) -> None:
+    node = Node("a", floor)
+    node.coordinator = LocalCoordinator(LocalCluster(SHARDS + 1), SystemClock())
+    node.ownership = Ownership(node.coordinator, node.store, node.host, Member("a", "a-1", ""), SystemClock())
+    await node.store.join("a", "a-1", 0.0)
+    with pytest.raises(CoordinatorError, match="the cluster has 25 shards and the store 24"):
+        await node.ownership.start()
+    await node.store.close()

