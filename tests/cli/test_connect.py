@@ -231,6 +231,50 @@ def test_retry_says_what_is_reused(cli: Cli) -> None:
     assert cli("runs", "show", "again", "--json").json["execution"] == 2
 
 
+def test_a_run_that_is_not_held_cannot_be_released(cli: Cli) -> None:
+    cli("runs", "start", "Approval", "--id", "free")
+    released = cli("runs", "release", "free")
+    assert (released.code, released.err.count("\n")) == (2, 1)
+    assert "free is not held, it is running" in released.err
+
+
+# --- schedules
+
+NEVER = ("--every", "1h", "--starts", "2999-01-01")
+
+
+def test_a_schedule_of_a_node_is_shown_as_that_of_a_store(cli: Cli) -> None:
+    daily = ("--cron", "0 3 * * *", "--tz", "Europe/Berlin", "--starts", "2999-01-01", "--note", "x")
+    made = cli("schedules", "create", "nightly", "total", "--input", '{"numbers": [1, 2]}', *daily)
+    assert (made.code, made.out) == (0, "schedule nightly is active, next at 2999-01-01T02:00:00.000+00:00\n"), made.err
+    store = ("--store", str(cli.at.parent / "s.db"))
+    for command in (("list",), ("show", "nightly", "--json")):
+        asked, read = cli("schedules", *command), cli("schedules", *command, *store)
+        assert (asked.code, asked.out) == (0, read.out), asked.err
+    shown = asked.json
+    assert (shown["workflow"], shown["when"], shown["input"]["args"]) == ("total", "0 3 * * *", [[1, 2]])
+    assert shown["note"] == "x"
+
+
+@pytest.mark.slow
+def test_a_schedule_of_a_node_is_minded(cli: Cli) -> None:
+    create = ("schedules", "create", "minded", "total", "--input", "[[1, 2], 4]", *NEVER)
+    assert cli(*create).code == 0
+    assert cli(*create, "--overlap", "allow").code == 2
+    assert cli(*create, "--overlap", "allow", "--update").code == 0
+    assert cli("schedules", "pause", "minded", "--note", "holiday").out == "schedule minded is paused\n"
+    assert cli("schedules", "show", "minded", "--json").json["note"] == "holiday"
+    assert cli("schedules", "resume", "minded").out.startswith("schedule minded is active, next at 2999")
+    triggered = cli("schedules", "trigger", "minded").out.strip()
+    assert cli("runs", "wait", triggered).out == "7\n"
+    backfilled = cli("schedules", "backfill", "minded", "--from", "2020-01-01", "--to", "2020-01-01T01:00")
+    assert (backfilled.code, backfilled.err) == (0, "2 nominal times of schedule minded are made up for\n")
+    assert cli("runs", "wait", "minded/2020-01-01T01:00:00Z").out == "7\n"
+    assert cli("schedules", "delete", "minded").code == 0
+    gone = cli("schedules", "show", "minded")
+    assert (gone.code, gone.err) == (2, "understudy: there is no schedule minded\n")
+
+
 # --- the cluster
 
 
@@ -274,6 +318,10 @@ REFUSED = {
     "a message of the wrong type": (("runs", "tell", "refusing", "decide", "--input", "[1]"), "verdict"),
     "a question without arguments": (("runs", "ask", "refusing", "decide"), "'verdict'"),
     "a readonly handler that is told": (("runs", "tell", "refusing", "current"), "@readonly"),
+    "a run that is not there to release": (("runs", "release", "none"), "there is no run"),
+    "a schedule of a workflow nobody has": (("schedules", "create", "s", "totall", *NEVER), "no workflow named totall"),
+    "a schedule with odd input": (("schedules", "create", "s", "total", *NEVER, "--input", '["x"]'), "numbers"),
+    "a schedule nobody knows": (("schedules", "pause", "none"), "there is no schedule none"),
     "a status that there is not": (("runs", "list", "--status", "odd"), "'odd'"),
     "no address": (("runs", "list", "--connect", "somewhere"), "host:port"),
     "half a certificate": (("runs", "list", "--tls-cert", "x"), "--tls-key"),
@@ -293,7 +341,7 @@ def test_one_line(cli: Cli, arguments: tuple[str, ...], told: str) -> None:
 
 def test_where_nobody_listens_is_one_line(cli: Cli) -> None:
     address = free_address()
-    for command in (("runs", "list"), ("runs", "start", "total"), ("runs", "wait", "x"), ("nodes", "list")):
+    for command in (("runs", "list"), ("runs", "start", "total"), ("runs", "wait", "x"), ("schedules", "list")):
         ended = cli(*command, "--connect", address)
         assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1), ended.err
         assert f"nobody listens at {address}" in ended.err
@@ -337,3 +385,6 @@ def test_completion_scripts_are_printed(cli: Cli) -> None:
         assert (shown.code, "_UNDERSTUDY_COMPLETE" in shown.out) == (0, True)
     shells.env = {"_UNDERSTUDY_COMPLETE": "complete_bash", "COMP_WORDS": "understudy runs re", "COMP_CWORD": "2"}
     assert shells().out.split() == ["retry", "release"]
+    shells.env["COMP_WORDS"] = "understudy schedules pause --c"
+    shells.env["COMP_CWORD"] = "3"
+    assert shells().out.split() == ["--connect"]

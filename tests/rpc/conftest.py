@@ -62,6 +62,16 @@ async def client(server: Serving) -> AsyncGenerator[Client]:
         yield client
 
 
+@pytest.fixture(params=["local", "remote"])
+async def either(request: pytest.FixtureRequest, node: Node, server: Serving) -> AsyncGenerator[Client]:
+    """A client in the node's own process, and one that reaches it over gRPC: they see the same."""
+    if request.param == "remote":
+        async with connect(server.address, app) as remote:
+            yield remote
+    else:
+        yield Client(node.door(asyncio.get_running_loop())[1], [app])
+
+
 @pytest.fixture
 async def channel(server: Serving) -> AsyncGenerator[grpc.aio.Channel]:
     async with grpc.aio.insecure_channel(server.address) as channel:

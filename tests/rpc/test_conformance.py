@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -28,13 +26,9 @@ from understudy_runtime.rpc.server import Serving
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["local", "remote"])
-async def client(request: pytest.FixtureRequest, node: Node, server: Serving) -> AsyncGenerator[Client]:
-    if request.param == "remote":
-        async with connect(server.address, app) as remote:
-            yield remote
-    else:
-        yield Client(node.door(asyncio.get_running_loop())[1], [app])
+@pytest.fixture
+def client(either: Client) -> Client:
+    return either
 
 
 async def test_a_run_is_started_and_its_result_awaited(client: Client) -> None:
@@ -87,6 +81,32 @@ async def test_actors_are_told_and_asked(client: Client) -> None:
     assert await soon(client.ask(hits, Counter.get)) == 5
 
 
+async def test_handlers_are_told_and_asked_by_name(client: Client) -> None:
+    run, hits = await client.start(Approval, id="a"), Counter.at("hits")
+    await soon(client.tell(hits, "add", n=2))
+    assert await soon(client.ask(hits, "add", 3)) == 5
+    assert await soon(client.ask(hits, "get")) == 5
+    assert await soon(run.ask("current")) is None
+    await soon(run.tell("decide", "yes"))
+    assert await soon(run.result()) == "yes"
+    assert await soon(run.ask("current")) == "yes"
+
+
+async def test_what_a_handler_given_by_name_does_not_take_is_refused_at_once(client: Client) -> None:
+    run, hits = await client.start(Approval, id="a"), Counter.at("hits")
+    for asking in (run.tell("decide", 5), run.ask("decide", 5), run.ask("decide"), client.tell(hits, "add", "x")):
+        with pytest.raises(BadInput):
+            await soon(asking)
+    for asking in (run.tell("decidee"), run.ask("decidee"), client.ask(hits, "addd")):
+        with pytest.raises(UnknownName, match="it has: "):
+            await soon(asking)
+    with pytest.raises(BadRequest, match="@readonly"):
+        await soon(run.tell("current"))
+    with pytest.raises(UnknownName, match="there is no run"):
+        await soon(client.ask("nobody", "decide", "x"))
+    assert await soon(run.ask("current")) is None
+
+
 async def test_runs_are_cancelled_and_terminated(client: Client) -> None:
     cancelled, terminated = await client.start(Approval), await client.start(Approval)
     await soon(cancelled.cancel("enough"))
@@ -95,7 +115,15 @@ async def test_runs_are_cancelled_and_terminated(client: Client) -> None:
     await soon(terminated.terminate("at once"))
     with pytest.raises(RunTerminated, match="at once"):
         await soon(terminated.result())
-    await soon(terminated.release())
+
+
+async def test_only_a_held_run_is_released(client: Client) -> None:
+    run = await client.start(Approval, id="a")
+    with pytest.raises(BadRequest, match="a is not held, it is running"):
+        await soon(run.release())
+    await soon(run.terminate())
+    with pytest.raises(BadRequest, match="a is not held, it is terminated"):
+        await soon(run.release())
 
 
 async def test_a_run_is_retried(client: Client) -> None:
@@ -117,6 +145,7 @@ async def test_what_does_not_exist_is_named(client: Client) -> None:
         nobody.history(),
         nobody.cancel(),
         nobody.terminate(),
+        nobody.release(),
         nobody.ask(Approval.decide, "x"),
         nobody.retry(),
     ):

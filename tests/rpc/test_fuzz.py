@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from tests.rpc.conftest import LONG_S, soon
 from tests.rpc.shop import checkout
 from understudy import Client
-from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, sessions_pb2
+from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, schedules_pb2, sessions_pb2
 
 pytestmark = pytest.mark.anyio
 
@@ -40,6 +40,9 @@ TEXTS = [
     "\x00",
     "é/ü",
     "x" * 600,
+    "0 3 * * *",
+    "@hourly",
+    "Asia/Kathmandu",
 ]
 ADDRESSES = ["run", "actor.Counter", "actor.", "actor.run", "/", "a/b", "7b7d", "ffff", "5b312c2261225d", "32"]
 JSON = [
@@ -63,10 +66,11 @@ NEARLY_JSON = [
     b"9" * 400,
 ]
 NUMBERS = [0, 1, 2, 7, 100, 1_000, 1_001, 2**31 - 1, -1, -(2**31)]
+LARGE = [*NUMBERS, 2**62, -(2**62), 253_402_300_799, -62_135_596_800]
 
 
 def methods() -> Iterator[MethodDescriptor]:
-    for file in (runs_pb2, actors_pb2, nodes_pb2, sessions_pb2):
+    for file in (runs_pb2, actors_pb2, schedules_pb2, nodes_pb2, sessions_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             yield from service.methods
 
@@ -96,6 +100,8 @@ def value(chance: random.Random, field: FieldDescriptor, depth: int) -> Any:
             return chance.choice(JSON + NEARLY_JSON)
         case FieldDescriptor.TYPE_BOOL:
             return number % 2 == 0
+        case FieldDescriptor.TYPE_INT64:
+            return chance.choice(LARGE)
         case FieldDescriptor.TYPE_UINT32 | FieldDescriptor.TYPE_UINT64:
             return abs(number)
         case _:
@@ -123,6 +129,7 @@ async def test_any_message_is_answered_and_none_is_a_fault_of_ours(
     chance = random.Random(method.full_name)
     path = f"/{method.containing_service.full_name}/{method.name}"
     await soon(client.run(checkout, 1, id="a"))
+    await soon(client.schedules.create("a", checkout, 1, cron="0 3 * * *", tz="Europe/Berlin"))
     ended = time.monotonic() + SECONDS / 2
     tried = 0
     while time.monotonic() < ended:
@@ -134,6 +141,8 @@ async def test_any_message_is_answered_and_none_is_a_fault_of_ours(
         tried += 1
     assert tried > 10
     assert await soon(client.run(checkout, 2)) == "2"
+    await soon(client.schedules.create("after", checkout, 1, every="1h"))
+    assert await soon(client.schedules.list(limit=1))
 
 
 async def send(
@@ -164,5 +173,5 @@ async def send(
 
 
 def test_all_methods_are_tried() -> None:
-    assert len(list(methods())) >= 16
+    assert len(list(methods())) >= 24
     assert LONG_S > SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
@@ -22,8 +23,12 @@ def nobody() -> None:
     raise Overloaded("too much to do", 0.25)
 
 
+def impatient(server: Serving) -> AbstractAsyncContextManager[Client]:
+    return connect(server.address, app, retry_overloaded=False)
+
+
 async def test_new_work_is_refused_with_the_delay(serve: Serve) -> None:
-    async with serve(admit=nobody) as server, connect(server.address, app) as client:
+    async with serve(admit=nobody) as server, impatient(server) as client:
         for new in (
             lambda: client.start(checkout, 5),
             lambda: client.run(checkout, 5),
@@ -37,7 +42,7 @@ async def test_new_work_is_refused_with_the_delay(serve: Serve) -> None:
 
 async def test_looking_waiting_and_stopping_go_on(serve: Serve, local: Client) -> None:
     run = await local.start(Approval, id="a")
-    async with serve(admit=nobody) as server, connect(server.address, app) as client:
+    async with serve(admit=nobody) as server, impatient(server) as client:
         there = client.handle("a", Approval)
         assert (await soon(there.describe())).status == "running"
         await soon(there.cancel("enough"))
@@ -48,7 +53,7 @@ async def test_looking_waiting_and_stopping_go_on(serve: Serve, local: Client) -
 
 
 async def test_what_comes_at_once_is_let_in_up_to_the_bound(server: Serving) -> None:
-    async with connect(server.address, app) as client:
+    async with impatient(server) as client:
         answers = await soon(
             asyncio.gather(
                 *(client.ask(Counter.at("a"), Counter.add, 1) for _ in range(TOO_MANY)), return_exceptions=True
@@ -62,3 +67,29 @@ async def test_what_comes_at_once_is_let_in_up_to_the_bound(server: Serving) -> 
         assert all(answer.retry_after_s > 0 for answer in refused)
         await asyncio.sleep(refused[0].retry_after_s)
         assert await soon(client.ask(Counter.at("a"), Counter.get)) == len(done)
+
+
+async def test_a_client_tries_again_what_was_refused_until_the_node_has_room(serve: Serve) -> None:
+    refusals = iter([0.01] * 3)
+
+    def admit() -> None:
+        for delay_s in refusals:
+            raise Overloaded("too much to do", delay_s)
+
+    async with serve(admit=admit) as server, connect(server.address, app) as client:
+        assert await soon(client.run(checkout, 5)) == "5"
+        assert next(refusals, None) is None
+
+
+async def test_a_client_tries_again_no_longer_than_its_patience_lasts(serve: Serve) -> None:
+    asked = 0
+
+    def admit() -> None:
+        nonlocal asked
+        asked += 1
+        raise Overloaded("too much to do", 0.4)
+
+    async with serve(admit=admit) as server, connect(server.address, app, patience="1s") as client:
+        with pytest.raises(Overloaded, match="too much to do"):
+            await soon(client.run(checkout, 5))
+    assert asked == 2

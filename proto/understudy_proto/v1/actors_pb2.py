@@ -22,26 +22,41 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from understudy_proto.v1 import values_pb2 as understudy__proto_dot_v1_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n understudy_proto/v1/actors.proto\x12\runderstudy.v1\x1a understudy_proto/v1/values.proto\"#\n\x07\x41\x64\x64ress\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\xa0\x01\n\x0bTellRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\'\n\x07\x61\x64\x64ress\x18\x02 \x01(\x0b\x32\x16.understudy.v1.Address\x12\x0f\n\x07handler\x18\x03 \x01(\t\x12+\n\targuments\x18\x04 \x01(\x0b\x32\x18.understudy.v1.Arguments\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\"\x0e\n\x0cTellResponse\"\xb1\x01\n\nAskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\'\n\x07\x61\x64\x64ress\x18\x02 \x01(\x0b\x32\x16.understudy.v1.Address\x12\x0f\n\x07handler\x18\x03 \x01(\t\x12+\n\targuments\x18\x04 \x01(\x0b\x32\x18.understudy.v1.Arguments\x12\x10\n\x08readonly\x18\x05 \x01(\x08\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\"F\n\x0b\x41skResponse\x12\x0e\n\x06result\x18\x01 \x01(\x0c\x12\'\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x16.understudy.v1.Failure2\x8d\x01\n\x0c\x41\x63torService\x12?\n\x04Tell\x12\x1a.understudy.v1.TellRequest\x1a\x1b.understudy.v1.TellResponse\x12<\n\x03\x41sk\x12\x19.understudy.v1.AskRequest\x1a\x1a.understudy.v1.AskResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n understudy_proto/v1/actors.proto\x12\runderstudy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a understudy_proto/v1/values.proto\"#\n\x07\x41\x64\x64ress\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\xb1\x01\n\x0bTellRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\'\n\x07\x61\x64\x64ress\x18\x02 \x01(\x0b\x32\x16.understudy.v1.Address\x12\x0f\n\x07handler\x18\x03 \x01(\t\x12+\n\targuments\x18\x04 \x01(\x0b\x32\x18.understudy.v1.Arguments\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12\x0f\n\x07\x62y_name\x18\x06 \x01(\x08\"\x0e\n\x0cTellResponse\"\xc2\x01\n\nAskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\'\n\x07\x61\x64\x64ress\x18\x02 \x01(\x0b\x32\x16.understudy.v1.Address\x12\x0f\n\x07handler\x18\x03 \x01(\t\x12+\n\targuments\x18\x04 \x01(\x0b\x32\x18.understudy.v1.Arguments\x12\x10\n\x08readonly\x18\x05 \x01(\x08\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x12\x0f\n\x07\x62y_name\x18\x07 \x01(\x08\"F\n\x0b\x41skResponse\x12\x0e\n\x06result\x18\x01 \x01(\x0c\x12\'\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x16.understudy.v1.Failure\"M\n\x0fGetActorRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\'\n\x07\x61\x64\x64ress\x18\x02 \x01(\x0b\x32\x16.understudy.v1.Address\"7\n\x10GetActorResponse\x12#\n\x05\x61\x63tor\x18\x01 \x01(\x0b\x32\x14.understudy.v1.Actor\"\xf1\x02\n\x05\x41\x63tor\x12\'\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x16.understudy.v1.Address\x12*\n\x06status\x18\x02 \x01(\x0e\x32\x1a.understudy.v1.ActorStatus\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05turns\x18\x05 \x01(\x03\x12\r\n\x05state\x18\x06 \x01(\x0c\x12\x0f\n\x07version\x18\x07 \x01(\x05\x12\x0e\n\x06queued\x18\x08 \x01(\x05\x12\x0f\n\x07running\x18\t \x01(\x05\x12\x10\n\x08warnings\x18\n \x01(\x05\x12\x10\n\x08held_why\x18\x0b \x01(\t\x12\x13\n\x0bheld_detail\x18\x0c \x01(\t\x12*\n\treminders\x18\r \x03(\x0b\x32\x17.understudy.v1.Reminder\">\n\x08Reminder\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x87\x01\n\x11ListActorsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12*\n\x06status\x18\x03 \x01(\x0e\x32\x1a.understudy.v1.ActorStatus\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"S\n\x12ListActorsResponse\x12$\n\x06\x61\x63tors\x18\x01 \x03(\x0b\x32\x14.understudy.v1.Actor\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*[\n\x0b\x41\x63torStatus\x12\x1c\n\x18\x41\x43TOR_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x43TOR_STATUS_ACTIVE\x10\x01\x12\x15\n\x11\x41\x43TOR_STATUS_HELD\x10\x02\x32\xad\x02\n\x0c\x41\x63torService\x12?\n\x04Tell\x12\x1a.understudy.v1.TellRequest\x1a\x1b.understudy.v1.TellResponse\x12<\n\x03\x41sk\x12\x19.understudy.v1.AskRequest\x1a\x1a.understudy.v1.AskResponse\x12K\n\x08GetActor\x12\x1e.understudy.v1.GetActorRequest\x1a\x1f.understudy.v1.GetActorResponse\x12Q\n\nListActors\x12 .understudy.v1.ListActorsRequest\x1a!.understudy.v1.ListActorsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'understudy_proto.v1.actors_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ADDRESS']._serialized_start=85
-  _globals['_ADDRESS']._serialized_end=120
-  _globals['_TELLREQUEST']._serialized_start=123
-  _globals['_TELLREQUEST']._serialized_end=283
-  _globals['_TELLRESPONSE']._serialized_start=285
-  _globals['_TELLRESPONSE']._serialized_end=299
-  _globals['_ASKREQUEST']._serialized_start=302
-  _globals['_ASKREQUEST']._serialized_end=479
-  _globals['_ASKRESPONSE']._serialized_start=481
-  _globals['_ASKRESPONSE']._serialized_end=551
-  _globals['_ACTORSERVICE']._serialized_start=554
-  _globals['_ACTORSERVICE']._serialized_end=695
+  _globals['_ACTORSTATUS']._serialized_start=1415
+  _globals['_ACTORSTATUS']._serialized_end=1506
+  _globals['_ADDRESS']._serialized_start=118
+  _globals['_ADDRESS']._serialized_end=153
+  _globals['_TELLREQUEST']._serialized_start=156
+  _globals['_TELLREQUEST']._serialized_end=333
+  _globals['_TELLRESPONSE']._serialized_start=335
+  _globals['_TELLRESPONSE']._serialized_end=349
+  _globals['_ASKREQUEST']._serialized_start=352
+  _globals['_ASKREQUEST']._serialized_end=546
+  _globals['_ASKRESPONSE']._serialized_start=548
+  _globals['_ASKRESPONSE']._serialized_end=618
+  _globals['_GETACTORREQUEST']._serialized_start=620
+  _globals['_GETACTORREQUEST']._serialized_end=697
+  _globals['_GETACTORRESPONSE']._serialized_start=699
+  _globals['_GETACTORRESPONSE']._serialized_end=754
+  _globals['_ACTOR']._serialized_start=757
+  _globals['_ACTOR']._serialized_end=1126
+  _globals['_REMINDER']._serialized_start=1128
+  _globals['_REMINDER']._serialized_end=1190
+  _globals['_LISTACTORSREQUEST']._serialized_start=1193
+  _globals['_LISTACTORSREQUEST']._serialized_end=1328
+  _globals['_LISTACTORSRESPONSE']._serialized_start=1330
+  _globals['_LISTACTORSRESPONSE']._serialized_end=1413
+  _globals['_ACTORSERVICE']._serialized_start=1509
+  _globals['_ACTORSERVICE']._serialized_end=1810
 # @@protoc_insertion_point(module_scope)

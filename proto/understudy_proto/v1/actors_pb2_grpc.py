@@ -48,6 +48,16 @@ class ActorServiceStub:
                 request_serializer=understudy__proto_dot_v1_dot_actors__pb2.AskRequest.SerializeToString,
                 response_deserializer=understudy__proto_dot_v1_dot_actors__pb2.AskResponse.FromString,
                 _registered_method=True)
+        self.GetActor = channel.unary_unary(
+                '/understudy.v1.ActorService/GetActor',
+                request_serializer=understudy__proto_dot_v1_dot_actors__pb2.GetActorRequest.SerializeToString,
+                response_deserializer=understudy__proto_dot_v1_dot_actors__pb2.GetActorResponse.FromString,
+                _registered_method=True)
+        self.ListActors = channel.unary_unary(
+                '/understudy.v1.ActorService/ListActors',
+                request_serializer=understudy__proto_dot_v1_dot_actors__pb2.ListActorsRequest.SerializeToString,
+                response_deserializer=understudy__proto_dot_v1_dot_actors__pb2.ListActorsResponse.FromString,
+                _registered_method=True)
 
 
 class ActorServiceServicer:
@@ -72,6 +82,20 @@ class ActorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetActor(self, request, context):
+        """How an actor stands now. NOT_FOUND if nothing has ever happened to it. For runs there is RunService.GetRun.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListActors(self, request, context):
+        """The actors of one class, the newest first, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ActorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -84,6 +108,16 @@ def add_ActorServiceServicer_to_server(servicer, server):
                     servicer.Ask,
                     request_deserializer=understudy__proto_dot_v1_dot_actors__pb2.AskRequest.FromString,
                     response_serializer=understudy__proto_dot_v1_dot_actors__pb2.AskResponse.SerializeToString,
+            ),
+            'GetActor': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetActor,
+                    request_deserializer=understudy__proto_dot_v1_dot_actors__pb2.GetActorRequest.FromString,
+                    response_serializer=understudy__proto_dot_v1_dot_actors__pb2.GetActorResponse.SerializeToString,
+            ),
+            'ListActors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListActors,
+                    request_deserializer=understudy__proto_dot_v1_dot_actors__pb2.ListActorsRequest.FromString,
+                    response_serializer=understudy__proto_dot_v1_dot_actors__pb2.ListActorsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -144,6 +178,60 @@ class ActorService:
             '/understudy.v1.ActorService/Ask',
             understudy__proto_dot_v1_dot_actors__pb2.AskRequest.SerializeToString,
             understudy__proto_dot_v1_dot_actors__pb2.AskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetActor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.v1.ActorService/GetActor',
+            understudy__proto_dot_v1_dot_actors__pb2.GetActorRequest.SerializeToString,
+            understudy__proto_dot_v1_dot_actors__pb2.GetActorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListActors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.v1.ActorService/ListActors',
+            understudy__proto_dot_v1_dot_actors__pb2.ListActorsRequest.SerializeToString,
+            understudy__proto_dot_v1_dot_actors__pb2.ListActorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

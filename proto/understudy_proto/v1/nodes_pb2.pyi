@@ -19,6 +19,15 @@ class NodeStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NODE_STATUS_DRAINING: _ClassVar[NodeStatus]
     NODE_STATUS_LOST: _ClassVar[NodeStatus]
 
+class WorkerStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WORKER_STATUS_UNSPECIFIED: _ClassVar[WorkerStatus]
+    WORKER_STATUS_ACTIVE: _ClassVar[WorkerStatus]
+    WORKER_STATUS_BLOCKED: _ClassVar[WorkerStatus]
+    WORKER_STATUS_AWAY: _ClassVar[WorkerStatus]
+    WORKER_STATUS_LEAVING: _ClassVar[WorkerStatus]
+    WORKER_STATUS_LOST: _ClassVar[WorkerStatus]
+
 class DefinitionKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DEFINITION_KIND_UNSPECIFIED: _ClassVar[DefinitionKind]
@@ -30,6 +39,12 @@ NODE_STATUS_ACTIVE: NodeStatus
 NODE_STATUS_BLOCKED: NodeStatus
 NODE_STATUS_DRAINING: NodeStatus
 NODE_STATUS_LOST: NodeStatus
+WORKER_STATUS_UNSPECIFIED: WorkerStatus
+WORKER_STATUS_ACTIVE: WorkerStatus
+WORKER_STATUS_BLOCKED: WorkerStatus
+WORKER_STATUS_AWAY: WorkerStatus
+WORKER_STATUS_LEAVING: WorkerStatus
+WORKER_STATUS_LOST: WorkerStatus
 DEFINITION_KIND_UNSPECIFIED: DefinitionKind
 DEFINITION_KIND_WORKFLOW: DefinitionKind
 DEFINITION_KIND_ACTOR: DefinitionKind
@@ -46,7 +61,7 @@ class ListNodesResponse(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("node_id", "address", "status", "started_at", "build", "version", "resident_actors", "open_attempts", "open_calls", "turns", "trouble")
+    __slots__ = ("node_id", "address", "status", "started_at", "build", "version", "resident_actors", "open_attempts", "open_calls", "turns", "trouble", "workers", "waiting")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +73,8 @@ class Node(_message.Message):
     OPEN_CALLS_FIELD_NUMBER: _ClassVar[int]
     TURNS_FIELD_NUMBER: _ClassVar[int]
     TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     address: str
     status: NodeStatus
@@ -69,7 +86,61 @@ class Node(_message.Message):
     open_calls: int
     turns: int
     trouble: str
-    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., status: _Optional[_Union[NodeStatus, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., build: _Optional[str] = ..., version: _Optional[str] = ..., resident_actors: _Optional[int] = ..., open_attempts: _Optional[int] = ..., open_calls: _Optional[int] = ..., turns: _Optional[int] = ..., trouble: _Optional[str] = ...) -> None: ...
+    workers: _containers.RepeatedCompositeFieldContainer[Worker]
+    waiting: _containers.RepeatedCompositeFieldContainer[WaitingTasks]
+    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., status: _Optional[_Union[NodeStatus, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., build: _Optional[str] = ..., version: _Optional[str] = ..., resident_actors: _Optional[int] = ..., open_attempts: _Optional[int] = ..., open_calls: _Optional[int] = ..., turns: _Optional[int] = ..., trouble: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., waiting: _Optional[_Iterable[_Union[WaitingTasks, _Mapping]]] = ...) -> None: ...
+
+class Worker(_message.Message):
+    __slots__ = ("worker_id", "name", "status", "slots", "used", "queues", "labels", "build", "agent", "joined_at", "blocked_since", "blocked_task", "blocked_at", "trouble")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    QUEUES_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    BUILD_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    JOINED_AT_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_SINCE_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_TASK_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_AT_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    name: str
+    status: WorkerStatus
+    slots: int
+    used: int
+    queues: _containers.RepeatedScalarFieldContainer[str]
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    build: str
+    agent: str
+    joined_at: _timestamp_pb2.Timestamp
+    blocked_since: _timestamp_pb2.Timestamp
+    blocked_task: str
+    blocked_at: str
+    trouble: str
+    def __init__(self, worker_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[WorkerStatus, str]] = ..., slots: _Optional[int] = ..., used: _Optional[int] = ..., queues: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[str]] = ..., build: _Optional[str] = ..., agent: _Optional[str] = ..., joined_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., blocked_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., blocked_task: _Optional[str] = ..., blocked_at: _Optional[str] = ..., trouble: _Optional[str] = ...) -> None: ...
+
+class WaitingTasks(_message.Message):
+    __slots__ = ("task", "queue", "namespace", "slots", "labels", "count", "since", "workers")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    queue: str
+    namespace: str
+    slots: int
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    count: int
+    since: _timestamp_pb2.Timestamp
+    workers: int
+    def __init__(self, task: _Optional[str] = ..., queue: _Optional[str] = ..., namespace: _Optional[str] = ..., slots: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., count: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., workers: _Optional[int] = ...) -> None: ...
 
 class DrainNodeRequest(_message.Message):
     __slots__ = ("node_id", "grace")

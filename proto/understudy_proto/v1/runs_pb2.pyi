@@ -263,12 +263,14 @@ class RetryRunResponse(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., execution: _Optional[int] = ..., reused: _Optional[_Iterable[str]] = ..., redone: _Optional[_Iterable[str]] = ..., dry_run: _Optional[bool] = ...) -> None: ...
 
 class ReleaseRunRequest(_message.Message):
-    __slots__ = ("namespace", "run_id")
+    __slots__ = ("namespace", "run_id", "idempotency_key")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     run_id: str
-    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
+    idempotency_key: str
+    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class ReleaseRunResponse(_message.Message):
     __slots__ = ()

@@ -166,7 +166,7 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseRun(self, request, context):
-        """Lets a held run go on, once what held it has been dealt with.
+        """Lets a held run go on, once what held it has been dealt with. INVALID_ARGUMENT if it is not held.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

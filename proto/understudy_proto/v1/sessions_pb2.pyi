@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import duration_pb2 as _duration_pb2
 from understudy_proto.v1 import actors_pb2 as _actors_pb2
 from understudy_proto.v1 import runs_pb2 as _runs_pb2
+from understudy_proto.v1 import schedules_pb2 as _schedules_pb2
 from understudy_proto.v1 import values_pb2 as _values_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -21,7 +22,7 @@ class CallsRequest(_message.Message):
     def __init__(self, calls: _Optional[_Iterable[_Union[Call, _Mapping]]] = ..., abandoned: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Call(_message.Message):
-    __slots__ = ("number", "start_run", "wait_run", "tell", "ask", "get_run", "cancel_run", "terminate_run", "release_run", "retry_run", "start_and_wait")
+    __slots__ = ("number", "start_run", "wait_run", "tell", "ask", "get_run", "cancel_run", "terminate_run", "release_run", "retry_run", "start_and_wait", "set_schedule", "get_schedule", "pause_schedule", "resume_schedule", "trigger_schedule", "backfill_schedule", "delete_schedule")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     START_RUN_FIELD_NUMBER: _ClassVar[int]
     WAIT_RUN_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +34,13 @@ class Call(_message.Message):
     RELEASE_RUN_FIELD_NUMBER: _ClassVar[int]
     RETRY_RUN_FIELD_NUMBER: _ClassVar[int]
     START_AND_WAIT_FIELD_NUMBER: _ClassVar[int]
+    SET_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    GET_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    RESUME_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    TRIGGER_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    BACKFILL_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    DELETE_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     number: int
     start_run: _runs_pb2.StartRunRequest
     wait_run: _runs_pb2.WaitRunRequest
@@ -44,7 +52,14 @@ class Call(_message.Message):
     release_run: _runs_pb2.ReleaseRunRequest
     retry_run: _runs_pb2.RetryRunRequest
     start_and_wait: _runs_pb2.StartAndWaitRequest
-    def __init__(self, number: _Optional[int] = ..., start_run: _Optional[_Union[_runs_pb2.StartRunRequest, _Mapping]] = ..., wait_run: _Optional[_Union[_runs_pb2.WaitRunRequest, _Mapping]] = ..., tell: _Optional[_Union[_actors_pb2.TellRequest, _Mapping]] = ..., ask: _Optional[_Union[_actors_pb2.AskRequest, _Mapping]] = ..., get_run: _Optional[_Union[_runs_pb2.GetRunRequest, _Mapping]] = ..., cancel_run: _Optional[_Union[_runs_pb2.CancelRunRequest, _Mapping]] = ..., terminate_run: _Optional[_Union[_runs_pb2.TerminateRunRequest, _Mapping]] = ..., release_run: _Optional[_Union[_runs_pb2.ReleaseRunRequest, _Mapping]] = ..., retry_run: _Optional[_Union[_runs_pb2.RetryRunRequest, _Mapping]] = ..., start_and_wait: _Optional[_Union[_runs_pb2.StartAndWaitRequest, _Mapping]] = ...) -> None: ...
+    set_schedule: _schedules_pb2.SetScheduleRequest
+    get_schedule: _schedules_pb2.GetScheduleRequest
+    pause_schedule: _schedules_pb2.PauseScheduleRequest
+    resume_schedule: _schedules_pb2.ResumeScheduleRequest
+    trigger_schedule: _schedules_pb2.TriggerScheduleRequest
+    backfill_schedule: _schedules_pb2.BackfillScheduleRequest
+    delete_schedule: _schedules_pb2.DeleteScheduleRequest
+    def __init__(self, number: _Optional[int] = ..., start_run: _Optional[_Union[_runs_pb2.StartRunRequest, _Mapping]] = ..., wait_run: _Optional[_Union[_runs_pb2.WaitRunRequest, _Mapping]] = ..., tell: _Optional[_Union[_actors_pb2.TellRequest, _Mapping]] = ..., ask: _Optional[_Union[_actors_pb2.AskRequest, _Mapping]] = ..., get_run: _Optional[_Union[_runs_pb2.GetRunRequest, _Mapping]] = ..., cancel_run: _Optional[_Union[_runs_pb2.CancelRunRequest, _Mapping]] = ..., terminate_run: _Optional[_Union[_runs_pb2.TerminateRunRequest, _Mapping]] = ..., release_run: _Optional[_Union[_runs_pb2.ReleaseRunRequest, _Mapping]] = ..., retry_run: _Optional[_Union[_runs_pb2.RetryRunRequest, _Mapping]] = ..., start_and_wait: _Optional[_Union[_runs_pb2.StartAndWaitRequest, _Mapping]] = ..., set_schedule: _Optional[_Union[_schedules_pb2.SetScheduleRequest, _Mapping]] = ..., get_schedule: _Optional[_Union[_schedules_pb2.GetScheduleRequest, _Mapping]] = ..., pause_schedule: _Optional[_Union[_schedules_pb2.PauseScheduleRequest, _Mapping]] = ..., resume_schedule: _Optional[_Union[_schedules_pb2.ResumeScheduleRequest, _Mapping]] = ..., trigger_schedule: _Optional[_Union[_schedules_pb2.TriggerScheduleRequest, _Mapping]] = ..., backfill_schedule: _Optional[_Union[_schedules_pb2.BackfillScheduleRequest, _Mapping]] = ..., delete_schedule: _Optional[_Union[_schedules_pb2.DeleteScheduleRequest, _Mapping]] = ...) -> None: ...
 
 class CallsResponse(_message.Message):
     __slots__ = ("results", "limits")
@@ -55,7 +70,7 @@ class CallsResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[CallResult, _Mapping]]] = ..., limits: _Optional[_Union[SessionLimits, _Mapping]] = ...) -> None: ...
 
 class CallResult(_message.Message):
-    __slots__ = ("number", "error", "start_run", "wait_run", "tell", "ask", "get_run", "cancel_run", "terminate_run", "release_run", "retry_run", "start_and_wait")
+    __slots__ = ("number", "error", "start_run", "wait_run", "tell", "ask", "get_run", "cancel_run", "terminate_run", "release_run", "retry_run", "start_and_wait", "set_schedule", "get_schedule", "pause_schedule", "resume_schedule", "trigger_schedule", "backfill_schedule", "delete_schedule")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     START_RUN_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +83,13 @@ class CallResult(_message.Message):
     RELEASE_RUN_FIELD_NUMBER: _ClassVar[int]
     RETRY_RUN_FIELD_NUMBER: _ClassVar[int]
     START_AND_WAIT_FIELD_NUMBER: _ClassVar[int]
+    SET_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    GET_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    RESUME_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    TRIGGER_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    BACKFILL_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
+    DELETE_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     number: int
     error: _values_pb2.Error
     start_run: _runs_pb2.StartRunResponse
@@ -80,7 +102,14 @@ class CallResult(_message.Message):
     release_run: _runs_pb2.ReleaseRunResponse
     retry_run: _runs_pb2.RetryRunResponse
     start_and_wait: _runs_pb2.StartAndWaitResponse
-    def __init__(self, number: _Optional[int] = ..., error: _Optional[_Union[_values_pb2.Error, _Mapping]] = ..., start_run: _Optional[_Union[_runs_pb2.StartRunResponse, _Mapping]] = ..., wait_run: _Optional[_Union[_runs_pb2.WaitRunResponse, _Mapping]] = ..., tell: _Optional[_Union[_actors_pb2.TellResponse, _Mapping]] = ..., ask: _Optional[_Union[_actors_pb2.AskResponse, _Mapping]] = ..., get_run: _Optional[_Union[_runs_pb2.GetRunResponse, _Mapping]] = ..., cancel_run: _Optional[_Union[_runs_pb2.CancelRunResponse, _Mapping]] = ..., terminate_run: _Optional[_Union[_runs_pb2.TerminateRunResponse, _Mapping]] = ..., release_run: _Optional[_Union[_runs_pb2.ReleaseRunResponse, _Mapping]] = ..., retry_run: _Optional[_Union[_runs_pb2.RetryRunResponse, _Mapping]] = ..., start_and_wait: _Optional[_Union[_runs_pb2.StartAndWaitResponse, _Mapping]] = ...) -> None: ...
+    set_schedule: _schedules_pb2.SetScheduleResponse
+    get_schedule: _schedules_pb2.GetScheduleResponse
+    pause_schedule: _schedules_pb2.PauseScheduleResponse
+    resume_schedule: _schedules_pb2.ResumeScheduleResponse
+    trigger_schedule: _schedules_pb2.TriggerScheduleResponse
+    backfill_schedule: _schedules_pb2.BackfillScheduleResponse
+    delete_schedule: _schedules_pb2.DeleteScheduleResponse
+    def __init__(self, number: _Optional[int] = ..., error: _Optional[_Union[_values_pb2.Error, _Mapping]] = ..., start_run: _Optional[_Union[_runs_pb2.StartRunResponse, _Mapping]] = ..., wait_run: _Optional[_Union[_runs_pb2.WaitRunResponse, _Mapping]] = ..., tell: _Optional[_Union[_actors_pb2.TellResponse, _Mapping]] = ..., ask: _Optional[_Union[_actors_pb2.AskResponse, _Mapping]] = ..., get_run: _Optional[_Union[_runs_pb2.GetRunResponse, _Mapping]] = ..., cancel_run: _Optional[_Union[_runs_pb2.CancelRunResponse, _Mapping]] = ..., terminate_run: _Optional[_Union[_runs_pb2.TerminateRunResponse, _Mapping]] = ..., release_run: _Optional[_Union[_runs_pb2.ReleaseRunResponse, _Mapping]] = ..., retry_run: _Optional[_Union[_runs_pb2.RetryRunResponse, _Mapping]] = ..., start_and_wait: _Optional[_Union[_runs_pb2.StartAndWaitResponse, _Mapping]] = ..., set_schedule: _Optional[_Union[_schedules_pb2.SetScheduleResponse, _Mapping]] = ..., get_schedule: _Optional[_Union[_schedules_pb2.GetScheduleResponse, _Mapping]] = ..., pause_schedule: _Optional[_Union[_schedules_pb2.PauseScheduleResponse, _Mapping]] = ..., resume_schedule: _Optional[_Union[_schedules_pb2.ResumeScheduleResponse, _Mapping]] = ..., trigger_schedule: _Optional[_Union[_schedules_pb2.TriggerScheduleResponse, _Mapping]] = ..., backfill_schedule: _Optional[_Union[_schedules_pb2.BackfillScheduleResponse, _Mapping]] = ..., delete_schedule: _Optional[_Union[_schedules_pb2.DeleteScheduleResponse, _Mapping]] = ...) -> None: ...
 
 class SessionLimits(_message.Message):
     __slots__ = ("max_open_calls", "max_request_bytes", "keepalive")

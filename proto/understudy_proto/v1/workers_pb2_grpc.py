@@ -65,7 +65,8 @@ class WorkerServiceStub:
     7. Cancellation: the node names the attempt in `cancels`; the worker tells user code in whatever way is its language's and
     reports how the attempt ended, by a failure of kind CANCELLED or by the result it came to all the same.
     8. Timeouts: only the worker knows when an attempt really began, so it enforces `timeout` and `heartbeat_timeout`, ends the
-    attempt, and reports a failure of kind TIMEOUT.
+    attempt, and reports a failure of kind TIMEOUT. Half a minute after the timeout the node waits no longer: the attempt has
+    failed, is named in `cancels`, and uses its slots until the worker reports it, which is settled as `stale`.
     9. Leaving: a worker that shuts down sends `leaving` and no more credits, lets attempts end, gives back those that do not
     end in time, waits until all is settled, and ends its side of the stream. A node that shuts down sends `drain`: the
     worker connects elsewhere and goes on as in 6.
@@ -135,7 +136,8 @@ class WorkerServiceServicer:
     7. Cancellation: the node names the attempt in `cancels`; the worker tells user code in whatever way is its language's and
     reports how the attempt ended, by a failure of kind CANCELLED or by the result it came to all the same.
     8. Timeouts: only the worker knows when an attempt really began, so it enforces `timeout` and `heartbeat_timeout`, ends the
-    attempt, and reports a failure of kind TIMEOUT.
+    attempt, and reports a failure of kind TIMEOUT. Half a minute after the timeout the node waits no longer: the attempt has
+    failed, is named in `cancels`, and uses its slots until the worker reports it, which is settled as `stale`.
     9. Leaving: a worker that shuts down sends `leaving` and no more credits, lets attempts end, gives back those that do not
     end in time, waits until all is settled, and ends its side of the stream. A node that shuts down sends `drain`: the
     worker connects elsewhere and goes on as in 6.
@@ -215,7 +217,8 @@ class WorkerService:
     7. Cancellation: the node names the attempt in `cancels`; the worker tells user code in whatever way is its language's and
     reports how the attempt ended, by a failure of kind CANCELLED or by the result it came to all the same.
     8. Timeouts: only the worker knows when an attempt really began, so it enforces `timeout` and `heartbeat_timeout`, ends the
-    attempt, and reports a failure of kind TIMEOUT.
+    attempt, and reports a failure of kind TIMEOUT. Half a minute after the timeout the node waits no longer: the attempt has
+    failed, is named in `cancels`, and uses its slots until the worker reports it, which is settled as `stale`.
     9. Leaving: a worker that shuts down sends `leaving` and no more credits, lets attempts end, gives back those that do not
     end in time, waits until all is settled, and ends its side of the stream. A node that shuts down sends `drain`: the
     worker connects elsewhere and goes on as in 6.

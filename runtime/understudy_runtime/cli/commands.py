@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from understudy_runtime.cli.actor_commands import actors
 from understudy_runtime.cli.cluster_commands import definitions, nodes
 from understudy_runtime.cli.dev import dev
 from understudy_runtime.cli.node import node, tokens
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(runs, name="runs")
+app.add_typer(actors, name="actors")
 app.command("node")(node)
 app.command("dev")(dev)
 app.command("worker")(worker)

@@ -9,14 +9,14 @@ from understudy.errors import BadRequest
 from understudy.remote.door import RemoteDoor, open_remote
 from understudy_runtime.cli.credentials import channel_credentials, token
 from understudy_runtime.cli.options import Node
-from understudy_runtime.node.addresses import parse_address
+from understudy_runtime.node.addresses import DEFAULT_ADDRESS, parse_address
 
 
 @asynccontextmanager
 async def connected(node: Node) -> AsyncGenerator[RemoteDoor]:
     """Unreachable, in words for people, if nobody answers there."""
     if not parse_address(node.address).valid:
-        raise BadRequest(f"--connect {node.address}: write host:port, such as 127.0.0.1:7233")
+        raise BadRequest(f"--connect {node.address}: write host:port, such as {DEFAULT_ADDRESS}")
     shown = token(node.token_file)
     async with open_remote(
         node.address,

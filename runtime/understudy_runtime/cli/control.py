@@ -38,7 +38,7 @@ Begin = Callable[[RemoteDoor], Awaitable[dict[str, Any]]]
 def start(node: Node, workflow: str, input: str | None, run_id: str | None, wait: bool, as_json: bool) -> None:
     async def begin(door: RemoteDoor) -> dict[str, Any]:
         chosen = None if run_id is None else checked_id(run_id)
-        started = await door.start(workflow, _arguments(input), "", run_id=chosen, if_exists="return")
+        started = await door.start(workflow, as_written(input), "", run_id=chosen, if_exists="return")
         note(f"run {started.run_id} exists already" if started.existed else f"started run {started.run_id}")
         return {"id": started.run_id, "execution": started.execution, "existed": started.existed}
 
@@ -56,7 +56,7 @@ def retry(
     as_json: bool,
 ) -> None:
     async def begin(door: RemoteDoor) -> dict[str, Any]:
-        given = None if input is None else _arguments(input)
+        given = None if input is None else as_written(input)
         plan = await door.retry(run_id, given, "", redo=redo, keep=keep, dry_run=dry_run)
         if not as_json:
             note(plan_lines(plan))
@@ -163,7 +163,7 @@ def tell(node: Node, run_id: str, handler: str, input: str | None) -> None:
         async with connected(node) as door:
             if (await _handler(door, run_id, handler)).readonly:
                 raise BadRequest(f"{handler} is @readonly: there is no use in telling it; `understudy runs ask` it")
-            await door.tell(f"{RUN}/{run_id}", handler, _arguments(input))
+            await door.tell(f"{RUN}/{run_id}", handler, as_written(input))
 
     with results_only(), refusals():
         asyncio.run(told())
@@ -174,7 +174,7 @@ def ask(node: Node, run_id: str, handler: str, input: str | None, as_json: bool)
     async def asked(output: Output) -> None:
         async with connected(node) as door:
             readonly = (await _handler(door, run_id, handler)).readonly
-            reply = await door.ask(f"{RUN}/{run_id}", handler, _arguments(input), readonly=readonly)
+            reply = await door.ask(f"{RUN}/{run_id}", handler, as_written(input), readonly=readonly)
         if reply.failure is None:
             result = msgspec.Raw(b"null") if reply.result is None else reply.result
             output.result(pretty({"result": result} if as_json else result))
@@ -204,6 +204,6 @@ async def _handler(door: RemoteDoor, run_id: str, name: str) -> HandlerInfo:
     return handlers[name]
 
 
-def _arguments(input: str | None) -> AsWritten:
-    """None is no arguments at all."""
+def as_written(input: str | None) -> AsWritten:
+    """For the node, which has the signature; None is no arguments at all."""
     return AsWritten(b"[]" if input is None else text_of(input).encode("utf-8", "surrogateescape"))

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from understudy_runtime.node.addresses import DEFAULT_ADDRESS
+
 
 class Role(StrEnum):
     read = "read"
@@ -39,7 +41,7 @@ ConfigFile = Annotated[
 Store = Annotated[str | None, typer.Option("--store", metavar="URL", help="A file, or sqlite:///path/to/file.")]
 Listen = Annotated[
     str | None,
-    typer.Option("--listen", metavar="HOST:PORT", help="Where the gRPC door is [127.0.0.1:7233]; port 0 is any."),
+    typer.Option("--listen", metavar="HOST:PORT", help=f"Where the gRPC door is [{DEFAULT_ADDRESS}]; port 0 is any."),
 ]
 Http = Annotated[
     str | None, typer.Option("--http", metavar="HOST:PORT", help="Where /metrics, /livez and /readyz are [nowhere].")

@@ -1,4 +1,7 @@
-"""What `understudy schedules` does: looks are taken into the store's file, changes are single turns without a node."""
+"""What `understudy schedules` does, at a node or in a store's file.
+
+Looks are taken into the file, whether a node writes it or not; changes are single turns without a node.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,21 @@ from typing import Any, cast, get_args
 import msgspec
 from msgspec import Raw
 
-from understudy.app import App
 from understudy.errors import BadInput
-from understudy.schedules import IfScheduleExists
+from understudy.schedules import IfScheduleExists, ScheduleDoor
 from understudy.scheduling import (
     CatchUp,
     Overlap,
     RangeOverlap,
     ScheduleDescription,
     ScheduledRun,
+    ScheduleSpec,
     moment,
     timing,
 )
 from understudy.target import load_workflow
 from understudy_runtime.cli.arguments import arguments
+from understudy_runtime.cli.options import At, Node
 from understudy_runtime.cli.origins import check_origin, note_origin
 from understudy_runtime.cli.output import Output, note, results_only
 from understudy_runtime.cli.place import Place
@@ -32,7 +36,7 @@ from understudy_runtime.cli.render import lines, pretty
 from understudy_runtime.cli.render import moment as shown_time
 from understudy_runtime.cli.stored import reading
 from understudy_runtime.cli.tables import show_table, table
-from understudy_runtime.node.offline import OfflineSchedules, open_offline
+from understudy_runtime.node.offline import open_offline
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -48,8 +52,11 @@ class Timing(msgspec.Struct, frozen=True):
     overlap: str
 
 
+Change = Callable[[ScheduleDoor], Awaitable[Any]]
+
+
 def create(
-    place: Place,
+    at: At,
     schedule_id: str,
     target: str,
     input: str | None,
@@ -60,8 +67,6 @@ def create(
     note: str,
 ) -> None:
     with results_only() as output, refusals():
-        found = load_workflow(target)
-        encoded, digest = arguments(found.workflow, input)
         spec = timing(
             cron=given.cron,
             every=given.every,
@@ -72,21 +77,52 @@ def create(
             catch_up=cast("CatchUp", given.catch_up),
             overlap=cast("Overlap", given.overlap),
         )
-        spec = msgspec.structs.replace(spec, workflow=found.workflow.name, input=Raw(encoded), digest=digest)
+        if_exists: IfScheduleExists = "update" if update else "error"
+        options = {"if_exists": if_exists, "paused": paused, "note": note}
+        if at.node is None:
+            _done(output, _made_offline(_place(at), schedule_id, target, input, spec, **options))
+        else:
+            _done(output, asyncio.run(_made_at(at.node, schedule_id, target, input, spec, **options)))
 
-        async def make(door: OfflineSchedules) -> ScheduleDescription:
-            if_exists: IfScheduleExists = "update" if update else "error"
-            await door.set_schedule(schedule_id, spec, if_exists=if_exists, paused=paused, note=note)
+
+def _made_offline(
+    place: Place, schedule_id: str, target: str, input: str | None, spec: ScheduleSpec, **options: Any
+) -> ScheduleDescription:
+    found = load_workflow(target)
+    encoded, digest = arguments(found.workflow, input)
+    check_origin(place, found.app)
+    note_origin(place, found.app)
+    spec = msgspec.structs.replace(spec, workflow=found.workflow.name, input=Raw(encoded), digest=digest)
+
+    async def make() -> ScheduleDescription:
+        async with open_offline(place.store, namespace=place.namespace, apps=[found.app]) as door:
+            await door.set_schedule(schedule_id, spec, **options)
             return await door.describe_schedule(schedule_id)
 
-        check_origin(place, found.app)
-        note_origin(place, found.app)
-        _done(output, _change(place, make, [found.app]))
+    return asyncio.run(make())
 
 
-def list_schedules(place: Place, limit: int, as_json: bool) -> None:
-    with results_only() as output, refusals(), reading(place) as stored:
-        found = stored.schedules(limit)
+async def _made_at(
+    node: Node, schedule_id: str, workflow: str, input: str | None, spec: ScheduleSpec, **options: Any
+) -> ScheduleDescription:
+    """None of the workflow's code is at hand: the node has the signature, and refuses input that does not fit it."""
+    from understudy_runtime.cli.connected import connected
+    from understudy_runtime.cli.control import as_written
+
+    written = as_written(input)
+    spec = msgspec.structs.replace(spec, workflow=workflow)
+    async with connected(node) as door:
+        await door.set_schedule(schedule_id, spec, as_written=written, **options)
+        return await door.describe_schedule(schedule_id)
+
+
+def list_schedules(at: At, limit: int, as_json: bool) -> None:
+    with results_only() as output, refusals():
+        if at.node is None:
+            with reading(_place(at)) as stored:
+                found = stored.schedules(limit)
+        else:
+            found = _change(at, lambda door: door.list_schedules(limit=limit))
         if as_json:
             output.result(pretty([facts(each) for each in found]))
         elif found:
@@ -99,9 +135,13 @@ def list_schedules(place: Place, limit: int, as_json: bool) -> None:
             note("no schedules")
 
 
-def show(place: Place, schedule_id: str, as_json: bool) -> None:
-    with results_only() as output, refusals(), reading(place) as stored:
-        shown = facts(stored.schedule(schedule_id))
+def show(at: At, schedule_id: str, as_json: bool) -> None:
+    with results_only() as output, refusals():
+        if at.node is None:
+            with reading(_place(at)) as stored:
+                shown = facts(stored.schedule(schedule_id))
+        else:
+            shown = facts(_change(at, lambda door: door.describe_schedule(schedule_id)))
         if as_json:
             output.result(pretty(shown))
             return
@@ -112,52 +152,64 @@ def show(place: Place, schedule_id: str, as_json: bool) -> None:
             output.result("\n" + table(("RUN", "WHY", "ENDED"), cells))
 
 
-def pause(place: Place, schedule_id: str, why: str) -> None:
-    _mind(place, schedule_id, lambda door: door.pause_schedule(schedule_id, why))
+def pause(at: At, schedule_id: str, why: str) -> None:
+    _mind(at, schedule_id, lambda door: door.pause_schedule(schedule_id, why))
 
 
-def resume(place: Place, schedule_id: str, why: str) -> None:
-    _mind(place, schedule_id, lambda door: door.resume_schedule(schedule_id, why))
+def resume(at: At, schedule_id: str, why: str) -> None:
+    _mind(at, schedule_id, lambda door: door.resume_schedule(schedule_id, why))
 
 
-def delete(place: Place, schedule_id: str) -> None:
+def delete(at: At, schedule_id: str) -> None:
     with results_only(), refusals():
-        _change(place, lambda door: door.delete_schedule(schedule_id))
+        _change(at, lambda door: door.delete_schedule(schedule_id))
         note(f"schedule {schedule_id} is deleted")
 
 
-def trigger(place: Place, schedule_id: str) -> None:
+def trigger(at: At, schedule_id: str) -> None:
     with results_only() as output, refusals():
-        output.result(_change(place, lambda door: door.trigger_schedule(schedule_id)))
+        output.result(_change(at, lambda door: door.trigger_schedule(schedule_id)))
 
 
-def backfill(place: Place, schedule_id: str, since: str, until: str, overlap: str) -> None:
+def backfill(at: At, schedule_id: str, since: str, until: str, overlap: str) -> None:
     with results_only(), refusals():
         if overlap not in get_args(RangeOverlap):
             raise BadInput(f"--overlap {overlap}: give {' or '.join(get_args(RangeOverlap))}")
         first, last = (moment(_parsed(text)) for text in (since, until))
         policy = cast("RangeOverlap", overlap)
-        count = _change(place, lambda door: door.backfill_schedule(schedule_id, first, last, policy))
-        note(f"{count} nominal times of schedule {schedule_id} are made up for when a node runs")
+        count = _change(at, lambda door: door.backfill_schedule(schedule_id, first, last, policy))
+        when = " when a node runs" if at.node is None else ""
+        note(f"{count} nominal times of schedule {schedule_id} are made up for{when}")
 
 
-def _mind(place: Place, schedule_id: str, change: Callable[[OfflineSchedules], Awaitable[None]]) -> None:
+def _mind(at: At, schedule_id: str, change: Change) -> None:
     """Make the change, and say how the schedule stands after it."""
 
-    async def both(door: OfflineSchedules) -> ScheduleDescription:
+    async def both(door: ScheduleDoor) -> ScheduleDescription:
         await change(door)
         return await door.describe_schedule(schedule_id)
 
     with results_only() as output, refusals():
-        _done(output, _change(place, both))
+        _done(output, _change(at, both))
 
 
-def _change(place: Place, change: Callable[[OfflineSchedules], Awaitable[Any]], apps: Sequence[App] = ()) -> Any:
+def _change(at: At, change: Change) -> Any:
+    """What comes of it at the node, or in the store, which no other process must have open."""
+
     async def apply() -> Any:
-        async with open_offline(place.store, namespace=place.namespace, apps=apps) as door:
+        if at.node is not None:
+            from understudy_runtime.cli.connected import connected
+
+            async with connected(at.node) as remote:
+                return await change(remote)
+        async with open_offline(at.store, namespace=at.namespace) as door:
             return await change(door)
 
     return asyncio.run(apply())
+
+
+def _place(at: At) -> Place:
+    return Place(at.store, at.namespace)
 
 
 def _done(output: Output, described: ScheduleDescription) -> None:

@@ -1,4 +1,7 @@
-"""`understudy schedules`: what can be typed, each command handing over to `schedule_operations`."""
+"""`understudy schedules`: what can be typed, each command handing over to `schedule_operations`.
+
+All work on a store's file, which no node must have open for changes, or at a node (`--connect`).
+"""
 
 from __future__ import annotations
 
@@ -6,36 +9,36 @@ from typing import Annotated, Final
 
 import typer
 
-schedules = typer.Typer(help="Make the schedules of a store, look at them and mind them.", no_args_is_help=True)
+from understudy_runtime.cli.options import AsJson, At, Input, placed
+
+schedules = typer.Typer(
+    help="Make the schedules of a store or of a node, look at them and mind them.", no_args_is_help=True
+)
 
 ScheduleId = Annotated[str, typer.Argument(metavar="ID", help="The id of the schedule.")]
-StoreUrl = Annotated[
-    str,
-    typer.Option("--store", metavar="URL", envvar="UNDERSTUDY_STORE", help="A file, or sqlite:///path/to/file."),
-]
-Namespace = Annotated[str, typer.Option("--namespace", help="The namespace of the schedules.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Note = Annotated[str, typer.Option("--note", help="Why; shown with the schedule.")]
 TIME: Final = "A time such as 2026-11-23T03:00+01:00; without an offset it is UTC."
 
-DEFAULT_STORE: Final = ".understudy/state.db"
-DEFAULT_NAMESPACE: Final = "default"
-
 
 @schedules.command()
+@placed
 def create(
+    at: At,
     id: ScheduleId,
     target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="The workflow: path/to/file.py:name or package.module:name.")
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="The workflow: path/to/file.py:name or package.module:name; at a node its name, as "
+            "`definitions list` shows it.",
+        ),
     ],
     cron: Annotated[
         list[str] | None, typer.Option("--cron", metavar="EXPRESSION", help='Such as "0 3 * * *"; may be repeated.')
     ] = None,
     every: Annotated[str | None, typer.Option("--every", metavar="DURATION", help="An interval, such as 90s.")] = None,
     tz: Annotated[str, typer.Option("--tz", metavar="ZONE", help="Of --cron, such as Europe/Berlin.")] = "UTC",
-    input: Annotated[
-        str | None, typer.Option("--input", metavar="JSON|@FILE", help="Arguments of each run, as for `run`.")
-    ] = None,
+    input: Input = None,
     starts: Annotated[str | None, typer.Option("--starts", metavar="TIME", help=f"Not before. {TIME}")] = None,
     ends: Annotated[str | None, typer.Option("--ends", metavar="TIME", help=f"Not after. {TIME}")] = None,
     jitter: Annotated[str, typer.Option("--jitter", metavar="DURATION", help="Start up to so much later.")] = "0s",
@@ -51,95 +54,84 @@ def create(
     paused: Annotated[bool, typer.Option("--paused", help="Start nothing until `schedules resume`.")] = False,
     update: Annotated[bool, typer.Option("--update", help="Change the schedule if there is one.")] = False,
     note: Note = "",
-    store: StoreUrl = DEFAULT_STORE,
-    namespace: Namespace = DEFAULT_NAMESPACE,
 ) -> None:
-    """Make a schedule; the next node of this store keeps it."""
+    """Make a schedule; in a store, the next node keeps it."""
     from understudy_runtime.cli import schedule_operations as operations
-    from understudy_runtime.cli.place import Place
 
     timing = operations.Timing(tuple(cron or ()), every, tz, starts, ends, jitter, catch_up, overlap)
-    operations.create(Place(store, namespace), id, target, input, timing, paused=paused, update=update, note=note)
+    operations.create(at, id, target, input, timing, paused=paused, update=update, note=note)
 
 
 @schedules.command("list")
+@placed
 def list_schedules(
+    at: At,
     limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many.")] = 100,
-    store: StoreUrl = DEFAULT_STORE,
-    namespace: Namespace = DEFAULT_NAMESPACE,
     json: AsJson = False,
 ) -> None:
-    """The schedules of a store, newest first."""
+    """The schedules, newest first."""
     from understudy_runtime.cli import schedule_operations as operations
-    from understudy_runtime.cli.place import Place
 
-    operations.list_schedules(Place(store, namespace), limit, json)
+    operations.list_schedules(at, limit, json)
 
 
 @schedules.command()
-def show(
-    id: ScheduleId, store: StoreUrl = DEFAULT_STORE, namespace: Namespace = DEFAULT_NAMESPACE, json: AsJson = False
-) -> None:
+@placed
+def show(at: At, id: ScheduleId, json: AsJson = False) -> None:
     """How one schedule stands, and its last runs."""
     from understudy_runtime.cli import schedule_operations as operations
-    from understudy_runtime.cli.place import Place
 
-    operations.show(Place(store, namespace), id, json)
+    operations.show(at, id, json)
 
 
 @schedules.command()
-def pause(
-    id: ScheduleId, note: Note = "", store: StoreUrl = DEFAULT_STORE, namespace: Namespace = DEFAULT_NAMESPACE
-) -> None:
+@placed
+def pause(at: At, id: ScheduleId, note: Note = "") -> None:
     """Start nothing by itself until it is resumed; what was buffered, and backfills under way, are given up."""
     from understudy_runtime.cli import schedule_operations as operations
-    from understudy_runtime.cli.place import Place
 
-    operations.pause(Place(store, namespace), id, note)
+    operations.pause(at, id, note)
 
 
 @schedules.command()
-def resume(
-    id: ScheduleId, note: Note = "", store: StoreUrl = DEFAULT_STORE, namespace: Namespace = DEFAULT_NAMESPACE
-) -> None:
+@placed
+def resume(at: At, id: ScheduleId, note: Note = "") -> None:
     """Go on with the next nominal time; `backfill` makes up for those that passed."""
     from understudy_runtime.cli import schedule_operations as operations
-    from understudy_runtime.cli.place import Place
 
-    operations.resume(Place(store, namespace), id, note)
+    operations.resume(at, id, note)
 
 
 @schedules.command()
-def trigger(id: ScheduleId, store: StoreUrl = DEFAULT_STORE, namespace: Namespace = DEFAULT_NAMESPACE) -> None:
-    """Start a run out of turn, when the next node runs; prints its id."""
+@placed
+def trigger(at: At, id: ScheduleId) -> None:
+    """Start a run out of turn (of a store, when the next node runs); prints its id."""
     from understudy_runtime.cli import schedule_operations as operations
-    from understudy_runtime.cli.place import Place
 
-    operations.trigger(Place(store, namespace), id)
+    operations.trigger(at, id)
 
 
 @schedules.command()
+@placed
 def backfill(
+    at: At,
     id: ScheduleId,
     since: Annotated[str, typer.Option("--from", metavar="TIME", help=TIME)],
     until: Annotated[str, typer.Option("--to", metavar="TIME", help="This one included.")],
     overlap: Annotated[
         str, typer.Option("--overlap", help="buffer: one after the other; allow: side by side.")
     ] = "buffer",
-    store: StoreUrl = DEFAULT_STORE,
-    namespace: Namespace = DEFAULT_NAMESPACE,
 ) -> None:
-    """Start a run for each nominal time of a range that has none yet, when the next node runs."""
+    """Start a run for each nominal time of a range that has none yet (of a store, when the next node runs)."""
     from understudy_runtime.cli import schedule_operations as operations
-    from understudy_runtime.cli.place import Place
 
-    operations.backfill(Place(store, namespace), id, since, until, overlap)
+    operations.backfill(at, id, since, until, overlap)
 
 
 @schedules.command()
-def delete(id: ScheduleId, store: StoreUrl = DEFAULT_STORE, namespace: Namespace = DEFAULT_NAMESPACE) -> None:
+@placed
+def delete(at: At, id: ScheduleId) -> None:
     """Start no more runs; those under way go on."""
     from understudy_runtime.cli import schedule_operations as operations
-    from understudy_runtime.cli.place import Place
 
-    operations.delete(Place(store, namespace), id)
+    operations.delete(at, id)

@@ -16,6 +16,8 @@ STYLES: Final = {
     "lost": "red",
     "held": "yellow",
     "blocked": "yellow",
+    "away": "yellow",
+    "leaving": "yellow",
     "draining": "yellow",
     "cancelled": "dim",
     "terminated": "dim",

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from understudy_runtime.node.addresses import DEFAULT_ADDRESS
+
 
 def worker(
     targets: Annotated[
@@ -14,7 +16,7 @@ def worker(
     ],
     connect: Annotated[
         str, typer.Option("--connect", metavar="HOST:PORT", envvar="UNDERSTUDY_CONNECT", help="The node to work for.")
-    ] = "127.0.0.1:7233",
+    ] = DEFAULT_ADDRESS,
     slots: Annotated[int, typer.Option("--slots", min=1, max=100_000, help="Attempts to run at once.")] = 32,
     queue: Annotated[
         list[str] | None, typer.Option("--queue", help="Draw from this queue; may be repeated. Default: default.")

@@ -17,7 +17,7 @@ from understudy_runtime.cli.credentials import channel_credentials, token
 from understudy_runtime.cli.output import SUCCEEDED, leave
 from understudy_runtime.cli.refusals import refusals
 from understudy_runtime.node import logs
-from understudy_runtime.node.addresses import parse_address
+from understudy_runtime.node.addresses import DEFAULT_ADDRESS, parse_address
 from understudy_runtime.node.worker import WorkerSettings, work
 
 
@@ -43,7 +43,8 @@ def run_worker(asked: Asked) -> None:
     with refusals():
         settings = _settings(asked)
         apps = [load_app(target) for target in asked.targets]
-        logs.configure(cast("Literal['auto', 'pretty', 'json']", asked.log_format), "info", settings.name)
+        writer = logs.configure(cast("Literal['auto', 'pretty', 'json']", asked.log_format), "info", settings.name)
+        settings = msgspec.structs.replace(settings, logs=writer.style)
         # Not asyncio.run: it would wait for threads that user code has left behind.
         asyncio.new_event_loop().run_until_complete(work(apps, settings))
         leave(SUCCEEDED)
@@ -51,7 +52,7 @@ def run_worker(asked: Asked) -> None:
 
 def _settings(asked: Asked) -> WorkerSettings:
     if not parse_address(asked.connect).valid:
-        raise BadRequest(f"--connect {asked.connect}: write host:port, such as 127.0.0.1:7233")
+        raise BadRequest(f"--connect {asked.connect}: write host:port, such as {DEFAULT_ADDRESS}")
     if asked.log_format not in ("auto", "pretty", "json"):
         raise BadRequest(f"--log-format {asked.log_format}: give auto, pretty or json")
     return WorkerSettings(

@@ -1,7 +1,7 @@
 """Who may do what: roles, the methods that need them, and the file that gives them.
 
-    read      look at runs, definitions and nodes
-    operate   read; start, tell, ask, cancel, retry ... runs
+    read      look at runs, schedules, definitions and nodes
+    operate   read; start, tell, ask, cancel, retry ... runs; make and mind schedules
     work      take tasks and report on them
     admin     everything
 
@@ -51,8 +51,13 @@ _READ: Final = (
     "RunService/WaitRun",
     "RunService/ListTurns",
     "RunService/WatchRun",
+    "ActorService/GetActor",
+    "ActorService/ListActors",
+    "ScheduleService/GetSchedule",
+    "ScheduleService/ListSchedules",
     "NodeService/ListNodes",
     "NodeService/ListDefinitions",
+    "SessionService/Calls",
 )
 _OPERATE: Final = (
     "RunService/StartRun",
@@ -63,7 +68,12 @@ _OPERATE: Final = (
     "RunService/ReleaseRun",
     "ActorService/Tell",
     "ActorService/Ask",
-    "SessionService/Calls",
+    "ScheduleService/SetSchedule",
+    "ScheduleService/PauseSchedule",
+    "ScheduleService/ResumeSchedule",
+    "ScheduleService/TriggerSchedule",
+    "ScheduleService/BackfillSchedule",
+    "ScheduleService/DeleteSchedule",
 )
 OPEN: Final = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"})
 """For anybody who can connect: load balancers have no tokens."""
@@ -73,7 +83,10 @@ log = structlog.get_logger("understudy.rpc")
 
 
 def needed(method: str) -> Role:
-    """The role that a method needs, by its full name; one that nobody thought of needs admin."""
+    """The role that a method needs, by its full name; one that nobody thought of needs admin.
+
+    What opens a session is not more than it takes to look: each call in it needs the role of its own method.
+    """
     return "read" if method.startswith(REFLECTION) else _NEEDED.get(method, "admin")
 
 

@@ -10,25 +10,29 @@ from typing import Final
 from understudy.errors import Overloaded, UnknownName
 from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, values_pb2
 from understudy_runtime.rpc import wire
+from understudy_runtime.rpc.actors import ActorCalls
+from understudy_runtime.rpc.entrance import Entrance
 from understudy_runtime.rpc.errors import NodeClosing
 from understudy_runtime.rpc.limits import MAX_PAGE, PAGE_BYTES, Limits
-from understudy_runtime.rpc.ports import Admit, Cluster, Definitions, DoorOf, ServedDoor
+from understudy_runtime.rpc.ports import Cluster, Definitions, DoorOf, ServedDoor
+from understudy_runtime.rpc.schedules import ScheduleCalls
 
 RUN: Final = "run"
 ENDED: Final = frozenset({"succeeded", "failed", "cancelled", "terminated", "timed_out"})
 
 
-class Calls:
+class Calls(ActorCalls, ScheduleCalls):
     """Named after the methods of the services; the errors they raise are for `errors.refusal`."""
 
     def __init__(
-        self, door_of: DoorOf, definitions: Definitions, cluster: Cluster, limits: Limits, admit: Admit
+        self, door_of: DoorOf, definitions: Definitions, cluster: Cluster, limits: Limits, entrance: Entrance
     ) -> None:
         self._door_of = door_of
         self._definitions = definitions
         self._cluster = cluster
         self._limits = limits
-        self._admit = admit
+        self.entrance = entrance
+        """Asked by whoever takes a call in, before it comes here."""
         self._waiting: set[asyncio.Task[object]] = set()
         self._closing = False
 
@@ -46,9 +50,7 @@ class Calls:
     # --- runs
 
     async def start_run(self, request: runs_pb2.StartRunRequest) -> runs_pb2.StartRunResponse:
-        if self._closing:
-            raise NodeClosing
-        self._admit()
+        self._let_in()
         given, digest = wire.call(request.input, self._definitions.workflow(request.workflow))
         started = await self._door(request.namespace).start(
             request.workflow,
@@ -68,7 +70,6 @@ class Calls:
             waited = await self.wait_run(wait)
             outcome = waited.outcome if waited.HasField("outcome") else None
             return runs_pb2.StartAndWaitResponse(run_id=started.run_id, outcome=outcome)
-        self._admit()
         given, digest = wire.call(start.input, self._definitions.workflow(start.workflow))
         with self._place():
             ended = await self._door(start.namespace).run(
@@ -118,7 +119,8 @@ class Calls:
         return runs_pb2.TerminateRunResponse()
 
     async def release_run(self, request: runs_pb2.ReleaseRunRequest) -> runs_pb2.ReleaseRunResponse:
-        await self._door(request.namespace).release(request.run_id)
+        door, key = self._door(request.namespace), wire.key(request.idempotency_key)
+        await door.release(request.run_id, idempotency_key=key)
         return runs_pb2.ReleaseRunResponse()
 
     async def retry_run(self, request: runs_pb2.RetryRunRequest) -> runs_pb2.RetryRunResponse:
@@ -173,19 +175,26 @@ class Calls:
     # --- actors
 
     async def tell(self, request: actors_pb2.TellRequest) -> actors_pb2.TellResponse:
-        self._admit()
         door, key = self._door(request.namespace), wire.key(request.idempotency_key)
         args = await self._handler_call(door, request.address, request.handler, request.arguments)
-        await door.tell(wire.address(request.address), request.handler, args, idempotency_key=key)
+        to = wire.address(request.address)
+        await door.tell(to, request.handler, args, by_name=request.by_name, idempotency_key=key)
         return actors_pb2.TellResponse()
 
     async def ask(self, request: actors_pb2.AskRequest) -> actors_pb2.AskResponse:
-        self._admit()
         door, key = self._door(request.namespace), wire.key(request.idempotency_key)
         args = await self._handler_call(door, request.address, request.handler, request.arguments)
         to = wire.address(request.address)
         with self._place():
-            return wire.reply(await door.ask(to, request.handler, args, readonly=request.readonly, idempotency_key=key))
+            answered = await door.ask(
+                to,
+                request.handler,
+                args,
+                readonly=request.readonly,
+                by_name=request.by_name,
+                idempotency_key=key,
+            )
+        return wire.reply(answered)
 
     async def _handler_call(
         self, door: ServedDoor, to: actors_pb2.Address, handler: str, arguments: values_pb2.Arguments
@@ -216,6 +225,10 @@ class Calls:
         return nodes_pb2.ListDefinitionsResponse(definitions=[wire.definition(info) for info in infos])
 
     # ---
+
+    def _let_in(self) -> None:
+        if self._closing:
+            raise NodeClosing
 
     def _door(self, namespace: str) -> ServedDoor:
         return self._door_of(wire.namespace(namespace))

@@ -1,7 +1,8 @@
 """The gate before every call: who is calling, and whether that caller may.
 
 A token in `authorization: Bearer ...` counts before a client certificate. Who has neither is UNAUTHENTICATED, who has
-too small a role is PERMISSION_DENIED. A stream is let in once, when it begins.
+too small a role is PERMISSION_DENIED. A stream is let in once, when it begins; but a session, which carries calls of
+all kinds and may last for weeks, gets a `Pass`, by which each call is judged by what counts when it comes.
 """
 
 from __future__ import annotations
@@ -43,9 +44,49 @@ class Gate(grpc.aio.ServerInterceptor):
         refused = _judge(caller, method, unknown_token=token is not None)
         return await continuation(details) if refused is None else _denied(refused)
 
+    def pass_for(self, context: Context) -> Pass:
+        """Of the caller of a session that was let in."""
+        token = _token_in(context.invocation_metadata())
+        if token is not None:
+            return Pass(self._access, lambda access: access.by_token(token), unknown_token=True)
+        names = _names(context)
+        return Pass(self._access, lambda access: access.by_certificate(names))
+
+
+class Pass:
+    """What the caller of a session may do. The look-up is made again only when what counts has changed."""
+
+    def __init__(
+        self, access: Callable[[], Access], look_up: Callable[[Access], Caller | None], *, unknown_token: bool = False
+    ) -> None:
+        self._access = access
+        self._look_up = look_up
+        self._unknown_token = unknown_token
+        self._seen: Access | None = None
+        self._refusals: dict[str, Refusal | None] = {}
+        self._caller: Caller | None = None
+
+    def renew(self) -> Refusal | None:
+        """To be called now and then, such as once a batch; why the session is over, if the caller is unknown by now."""
+        access = self._access()
+        if access is not self._seen:
+            self._seen, self._refusals = access, {}
+            self._caller = self._look_up(access)
+        return _judge(None, "", unknown_token=self._unknown_token) if self._caller is None else None
+
+    def judge(self, method: str) -> Refusal | None:
+        """Why this caller may not call this method, by its full name; None: he may."""
+        if method not in self._refusals:
+            self._refusals[method] = _judge(self._caller, method, unknown_token=self._unknown_token)
+        return self._refusals[method]
+
 
 def _token(details: grpc.HandlerCallDetails) -> str | None:
-    for key, value in details.invocation_metadata or ():
+    return _token_in(details.invocation_metadata)
+
+
+def _token_in(metadata: Any) -> str | None:
+    for key, value in metadata or ():
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
         if key == "authorization" and text[: len(BEARER)].lower() == BEARER:
             return text[len(BEARER) :].strip()
@@ -53,9 +94,13 @@ def _token(details: grpc.HandlerCallDetails) -> str | None:
 
 
 def _by_certificate(access: Access, context: Context) -> Caller | None:
+    return access.by_certificate(_names(context))
+
+
+def _names(context: Context) -> list[str]:
     peer = context.auth_context()
     named = (*peer.get("x509_common_name", ()), *peer.get("x509_subject_alternative_name", ()))
-    return access.by_certificate([name.decode("utf-8", "replace") for name in named])
+    return [name.decode("utf-8", "replace") for name in named]
 
 
 def _judge(caller: Caller | None, method: str, *, unknown_token: bool = False) -> Refusal | None:

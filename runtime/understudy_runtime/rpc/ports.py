@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
+from understudy.actor_info import ActorDescription, ActorStatus, ActorSummary
 from understudy.cluster import DefinitionInfo, NodeInfo
 from understudy.codec import CallCodec
 from understudy.door import (
@@ -17,6 +18,8 @@ from understudy.door import (
     RunSummary,
     StartedRun,
 )
+from understudy.schedules import IfScheduleExists
+from understudy.scheduling import RangeOverlap, ScheduleDescription, ScheduleSpec
 
 Admit = Callable[[], None]
 """Asked on the engine's loop for each start, tell and ask. Raises Overloaded if the node cannot carry any more."""
@@ -26,7 +29,53 @@ def everybody() -> None:
     """Refuse nothing."""
 
 
-class ServedDoor(Protocol):
+class ServedActors(Protocol):
+    """Looking at user-defined actors; an address is `actor.<class>/<id>`, a kind is `actor.<class>`."""
+
+    async def describe_actor(self, address: str) -> ActorDescription: ...
+
+    async def list_actors(
+        self, kind: str, *, status: ActorStatus | Literal[""], limit: int, before: tuple[float, str] | None = None
+    ) -> list[ActorSummary]: ...
+
+
+class ServedSchedules(Protocol):
+    """`understudy.schedules.ScheduleDoor` for callers that may repeat what they asked, and read on where they were."""
+
+    async def set_schedule(
+        self,
+        schedule_id: str,
+        spec: ScheduleSpec,
+        *,
+        if_exists: IfScheduleExists,
+        paused: bool = False,
+        note: str = "",
+        idempotency_key: str = "",
+    ) -> None: ...
+
+    async def describe_schedule(self, schedule_id: str) -> ScheduleDescription: ...
+
+    async def schedule_page(
+        self, *, limit: int, before: tuple[float, str] | None = None
+    ) -> tuple[list[tuple[tuple[float, str], ScheduleDescription]], tuple[float, str] | None]:
+        """At most `limit` of those that come after `before` in the list, each with its place in it; and where it goes
+        on, if it does."""
+        ...
+
+    async def pause_schedule(self, schedule_id: str, note: str, *, idempotency_key: str = "") -> None: ...
+
+    async def resume_schedule(self, schedule_id: str, note: str, *, idempotency_key: str = "") -> None: ...
+
+    async def trigger_schedule(self, schedule_id: str, *, idempotency_key: str = "") -> str: ...
+
+    async def backfill_schedule(
+        self, schedule_id: str, since: float, until: float, overlap: RangeOverlap, *, idempotency_key: str = ""
+    ) -> int: ...
+
+    async def delete_schedule(self, schedule_id: str, *, idempotency_key: str = "") -> None: ...
+
+
+class ServedDoor(ServedActors, ServedSchedules, Protocol):
     """`understudy.door.Door` for callers that may repeat what they asked, read on where they were, and follow."""
 
     async def start(
@@ -53,17 +102,26 @@ class ServedDoor(Protocol):
 
     async def wait(self, run_id: str) -> Outcome: ...
 
-    async def tell(self, address: str, handler: str, args: bytes, *, idempotency_key: str = "") -> None: ...
+    async def tell(
+        self, address: str, handler: str, args: bytes, *, by_name: bool = False, idempotency_key: str = ""
+    ) -> None: ...
 
     async def ask(
-        self, address: str, handler: str, args: bytes, *, readonly: bool, idempotency_key: str = ""
+        self,
+        address: str,
+        handler: str,
+        args: bytes,
+        *,
+        readonly: bool,
+        by_name: bool = False,
+        idempotency_key: str = "",
     ) -> AskReply: ...
 
     async def cancel(self, run_id: str, reason: str, *, idempotency_key: str = "") -> None: ...
 
     async def terminate(self, run_id: str, reason: str, *, idempotency_key: str = "") -> None: ...
 
-    async def release(self, run_id: str) -> None: ...
+    async def release(self, run_id: str, *, idempotency_key: str = "") -> None: ...
 
     async def retry(
         self,

@@ -20,9 +20,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from understudy.errors import BadInput, BadRequest
-from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, sessions_pb2
+from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, schedules_pb2, sessions_pb2
 from understudy_runtime.rpc.calls import Calls
+from understudy_runtime.rpc.entrance import Entrance
 from understudy_runtime.rpc.errors import Refusal, refusal, to_trailers
+from understudy_runtime.rpc.gate import Pass
 from understudy_runtime.rpc.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Limits
 from understudy_runtime.rpc.ports import Admit, Cluster, Definitions, DoorOf, everybody
 from understudy_runtime.rpc.sessions import Sessions
@@ -31,7 +33,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Stream = Callable[[Context], Awaitable[Refusal | None]]
 """A method that reads and writes its stream itself; why the node ended it, if it did."""
 
-_CALLS: Final = (runs_pb2.DESCRIPTOR, actors_pb2.DESCRIPTOR, nodes_pb2.DESCRIPTOR)
+_CALLS: Final = (runs_pb2.DESCRIPTOR, actors_pb2.DESCRIPTOR, schedules_pb2.DESCRIPTOR, nodes_pb2.DESCRIPTOR)
 _WORDS: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -53,6 +55,11 @@ class Serving:
         """Calls of clients that await a run's end or a handler."""
         return self._calls.waiting
 
+    @property
+    def unread(self) -> int:
+        """Calls of clients that have come in and have not been looked at."""
+        return self._sessions.unread
+
     async def leave(self) -> None:
         """Say that the node is not serving any longer, and send those who wait elsewhere."""
         await self._health.enter_graceful_shutdown()
@@ -71,18 +78,19 @@ async def serving(
     admit: Admit = everybody,
     credentials: grpc.ServerCredentials | None = None,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    passes: Callable[[Context], Pass] | None = None,
     streams: Sequence[tuple[ServiceDescriptor, dict[str, Stream]]] = (),
     grace_s: float = 1.0,
 ) -> AsyncGenerator[Serving]:
     """Serve on `listen` ("host:port", port 0 for any) for as long as the block lasts.
 
-    `admit` is asked about all new work.
+    `admit` is asked about all new work. `passes` say what the callers of sessions may do; None: everything.
     `streams` are further services whose methods read and write their streams themselves. BadRequest if the
     address cannot be had. Calls under way get `grace_s` seconds to end in.
     """
     limits = limits or Limits()
-    calls = Calls(door_of, definitions, cluster, limits, admit)
-    sessions = Sessions(calls, limits)
+    calls = Calls(door_of, definitions, cluster, limits, Entrance(admit))
+    sessions = Sessions(calls, limits, passes)
     health_of = health.aio.HealthServicer()
     server = grpc.aio.server(
         interceptors=list(interceptors), options=_options(limits), maximum_concurrent_rpcs=limits.max_streams
@@ -149,7 +157,7 @@ def _handlers(service: ServiceDescriptor, streams: dict[str, Stream], calls: Cal
         elif method.server_streaming:
             handlers[method.name] = _handler(method, _told(getattr(calls, _snake(method.name))))
         else:
-            handlers[method.name] = _handler(method, _answered(getattr(calls, _snake(method.name))))
+            handlers[method.name] = _handler(method, _answered(calls.entrance, getattr(calls, _snake(method.name))))
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
@@ -188,10 +196,11 @@ def _read_strictly(kind: type[Message]) -> Callable[[bytes], Message]:
     return read
 
 
-def _answered(method: Callable[[Any], Awaitable[Any]]) -> Any:
+def _answered(entrance: Entrance, method: Callable[[Any], Awaitable[Any]]) -> Any:
     async def behave(request: Any, context: Context) -> Any:
         try:
-            return await method(_message(request))
+            entrance.let_in(_message(request))
+            return await method(request)
         except Exception as error:
             return await _abort(context, refusal(error))
 

@@ -8,34 +8,56 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 import grpc.aio
 
 from understudy.errors import BadInput, BadRequest, Overloaded
-from understudy_proto.v1 import sessions_pb2
+from understudy_proto.v1 import actors_pb2, runs_pb2, schedules_pb2, sessions_pb2
 from understudy_runtime.rpc.calls import Calls
 from understudy_runtime.rpc.errors import NodeClosing, Refusal, refusal, to_error
+from understudy_runtime.rpc.gate import Pass
 from understudy_runtime.rpc.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Limits
 
 BATCH_BYTES: Final = 2**20
-"""A response ends with the result that makes it larger than this."""
+BATCH_RESULTS: Final = 1_000
+"""A response ends with the result that makes it larger than this, or that is the so-manieth."""
+CALLS_PER_SLICE: Final = 64
+"""Calls begun before the engine's loop gets a breath."""
 
 Context = grpc.aio.ServicerContext[sessions_pb2.CallsRequest, sessions_pb2.CallsResponse]
+
+
+def _methods() -> dict[str, str]:
+    files = [file.DESCRIPTOR for file in (runs_pb2, actors_pb2, schedules_pb2)]
+    services = [service for file in files for service in file.services_by_name.values()]
+    by_request = {m.input_type: f"/{service.full_name}/{m.name}" for service in services for m in service.methods}
+    fields = sessions_pb2.Call.DESCRIPTOR.oneofs_by_name["request"].fields
+    return {field.name: by_request[field.message_type] for field in fields}
+
+
+METHODS: Final = _methods()
+"""The kinds of calls that a session carries, each with the full name of the method that it is a call of."""
 
 
 class Sessions:
     """SessionService."""
 
-    def __init__(self, calls: Calls, limits: Limits) -> None:
+    def __init__(self, calls: Calls, limits: Limits, passes: Callable[[Context], Pass] | None = None) -> None:
         self._calls = calls
         self._limits = limits
+        self._passes = passes
         self._open: set[_Session] = set()
+
+    @property
+    def unread(self) -> int:
+        """Calls that have come in and have not been looked at."""
+        return sum(session.unread for session in self._open)
 
     async def calls(self, context: Context) -> Refusal | None:
         """One session, from its first request to its last answer; why the node ended it, if it did."""
-        session = _Session(self._calls, self._limits, context)
+        session = _Session(self._calls, self._limits, context, None if self._passes is None else self._passes(context))
         self._open.add(session)
         try:
             return await session.serve()
@@ -49,17 +71,17 @@ class Sessions:
 
 
 class _Session:
-    def __init__(self, calls: Calls, limits: Limits, context: Context) -> None:
-        self._methods: dict[str, Callable[[Any], Awaitable[Any]]] = {
-            field.name: getattr(calls, field.name)
-            for field in sessions_pb2.Call.DESCRIPTOR.oneofs_by_name["request"].fields
-        }
+    def __init__(self, calls: Calls, limits: Limits, context: Context, caller: Pass | None) -> None:
+        self._calls = calls
         self._limits = limits
         self._context = context
+        self._caller = caller
         self._open: dict[int, asyncio.Task[None]] = {}
         self._results: deque[sessions_pb2.CallResult] = deque()
         self._news = asyncio.Event()
         self._ended = False
+        self.unread = 0
+        """Calls of the last request that have not been looked at."""
         self._refused: Refusal | None = None
 
     def close(self, refused: Refusal) -> None:
@@ -82,17 +104,20 @@ class _Session:
     # --- in
 
     async def _read(self) -> None:
-        create_task = asyncio.get_running_loop().create_task
         try:
             while (request := await self._next()) is not None:
                 for number in request.abandoned:
                     self._abandon(number)
+                if self._caller is not None and (unknown := self._caller.renew()) is not None:
+                    self.close(unknown)
+                    return
+                begun, self.unread = 0, len(request.calls)
                 for call in request.calls:
-                    if (refused := self._refusal(call)) is not None:
-                        self._answer(call.number, error=to_error(refused))
-                        continue
-                    # The session lives as long as its calls, and holds them.
-                    self._open[call.number] = create_task(self._carry_out(call))
+                    self.unread -= 1
+                    begun += self._take(call)
+                    if begun == CALLS_PER_SLICE:
+                        begun = 0
+                        await asyncio.sleep(0)
         except BadInput as error:
             self.close(refusal(error))
         finally:
@@ -103,11 +128,34 @@ class _Session:
         request: Any = await self._context.read()
         return None if request is grpc.aio.EOF else request
 
-    def _refusal(self, call: sessions_pb2.Call) -> Refusal | None:
-        if call.number in self._open:
-            return refusal(BadRequest(f"call {call.number} is open already; number calls differently"))
+    def _take(self, call: sessions_pb2.Call) -> bool:
+        """Begin with it, or refuse it, before it has cost a task; whether it was begun with."""
+        kind = call.WhichOneof("request")
+        if kind is None:
+            return self._refuse(call, refusal(BadRequest(f"call {call.number} is of no kind that this node knows")))
+        request = getattr(call, kind)
+        if (refused := self._refusal(call.number, kind, request)) is not None:
+            return self._refuse(call, refused)
+        # The session lives as long as its calls, and holds them.
+        task = asyncio.get_running_loop().create_task(self._carry_out(call.number, kind, request))
+        self._open[call.number] = task
+        return True
+
+    def _refuse(self, call: sessions_pb2.Call, refused: Refusal) -> bool:
+        self._answer(call.number, error=to_error(refused))
+        return False
+
+    def _refusal(self, number: int, kind: str, request: Any) -> Refusal | None:
+        if number in self._open:
+            return refusal(BadRequest(f"call {number} is open already; number calls differently"))
         if len(self._open) >= self._limits.max_open_calls:
             return refusal(Overloaded(f"this session has {self._limits.max_open_calls} calls open; await some first"))
+        if self._caller is not None and (refused := self._caller.judge(METHODS[kind])) is not None:
+            return refused
+        try:
+            self._calls.entrance.let_in(request)
+        except Overloaded as overloaded:
+            return refusal(overloaded)
         return None
 
     def _abandon(self, number: int) -> None:
@@ -115,24 +163,21 @@ class _Session:
         if task is not None:
             task.cancel()
 
-    async def _carry_out(self, call: sessions_pb2.Call) -> None:
-        kind = call.WhichOneof("request")
+    async def _carry_out(self, number: int, kind: str, request: Any) -> None:
         try:
-            if kind is None:
-                raise BadRequest(f"call {call.number} is of no kind that this node knows")
-            response = await self._methods[kind](getattr(call, kind))
-            self._answer(call.number, **{kind: response})
+            response = await getattr(self._calls, kind)(request)
+            self._answer(number, **{kind: response})
         except Exception as error:
-            self._answer(call.number, error=to_error(refusal(error)))
+            self._answer(number, error=to_error(refusal(error)))
         finally:
-            self._open.pop(call.number, None)
+            self._open.pop(number, None)
 
     # --- out
 
     def _answer(self, number: int, **result: Any) -> None:
         answer = sessions_pb2.CallResult(number=number, **result)
         if answer.ByteSize() > MAX_RESPONSE_BYTES - BATCH_BYTES:
-            refused = refusal(Overloaded(f"the answer has {answer.ByteSize()} bytes, too many to send"))
+            refused = refusal(BadRequest(f"the answer has {answer.ByteSize()} bytes, too many to send"))
             answer = sessions_pb2.CallResult(number=number, error=to_error(refused))
         self._results.append(answer)
         self._news.set()
@@ -149,7 +194,7 @@ class _Session:
     def _batch(self) -> sessions_pb2.CallsResponse:
         results, size = self._results, 0
         batch: list[sessions_pb2.CallResult] = []
-        while results and size < BATCH_BYTES:
+        while results and size < BATCH_BYTES and len(batch) < BATCH_RESULTS:
             batch.append(results.popleft())
             size += batch[-1].ByteSize()
         return sessions_pb2.CallsResponse(results=batch)

@@ -11,7 +11,7 @@ import msgspec
 from google.protobuf import duration_pb2, timestamp_pb2
 from msgspec import Raw
 
-from understudy.cluster import DefinitionInfo, NodeInfo
+from understudy.cluster import DefinitionInfo, NodeInfo, WorkerInfo
 from understudy.codec import CallCodec
 from understudy.door import AskReply, HistoryTurn, IfExists, Outcome, RunDescription, RunSummary
 from understudy.errors import BadInput
@@ -224,6 +224,40 @@ def node(info: NodeInfo) -> nodes_pb2.Node:
         resident_actors=info.resident_actors,
         open_attempts=info.open_attempts,
         turns=info.turns,
+        trouble=info.trouble,
+        open_calls=info.open_calls,
+        workers=[worker(each) for each in info.workers],
+        waiting=[
+            nodes_pb2.WaitingTasks(
+                task=line.task,
+                queue=line.queue,
+                namespace=line.namespace,
+                slots=line.slots,
+                labels=line.labels,
+                count=line.count,
+                since=timestamp(line.since),
+                workers=line.workers,
+            )
+            for line in info.waiting
+        ],
+    )
+
+
+def worker(info: WorkerInfo) -> nodes_pb2.Worker:
+    return nodes_pb2.Worker(
+        worker_id=info.worker_id,
+        name=info.name,
+        status=f"WORKER_STATUS_{info.status.upper()}",
+        slots=info.slots,
+        used=info.used,
+        queues=info.queues,
+        labels=info.labels,
+        build=info.build,
+        agent=info.agent,
+        joined_at=timestamp(info.joined_at),
+        blocked_since=None if info.blocked_since is None else timestamp(info.blocked_since),
+        blocked_task=info.blocked_task,
+        blocked_at=info.blocked_at,
         trouble=info.trouble,
     )
 

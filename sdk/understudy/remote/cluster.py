@@ -6,7 +6,16 @@ from typing import Any, Final, cast
 
 from google.protobuf import duration_pb2
 
-from understudy.cluster import DefinitionInfo, DefinitionKind, HandlerInfo, NodeInfo, NodeStatus
+from understudy.cluster import (
+    DefinitionInfo,
+    DefinitionKind,
+    HandlerInfo,
+    NodeInfo,
+    NodeStatus,
+    WaitingTasks,
+    WorkerInfo,
+    WorkerStatus,
+)
 from understudy.remote import wire
 from understudy_proto.v1 import nodes_pb2
 
@@ -46,6 +55,41 @@ def _node(node: nodes_pb2.Node) -> NodeInfo:
         node.open_attempts,
         node.turns,
         node.trouble,
+        node.open_calls,
+        tuple(_worker(worker) for worker in node.workers),
+        tuple(_waiting(line) for line in node.waiting),
+    )
+
+
+def _worker(worker: nodes_pb2.Worker) -> WorkerInfo:
+    return WorkerInfo(
+        worker.worker_id,
+        worker.name,
+        _WORKER_STATUSES.get(worker.status, "active"),
+        worker.slots,
+        worker.used,
+        tuple(worker.queues),
+        tuple(worker.labels),
+        worker.build,
+        worker.agent,
+        wire.seconds(worker.joined_at),
+        wire.seconds(worker.blocked_since) if worker.HasField("blocked_since") else None,
+        worker.blocked_task,
+        worker.blocked_at,
+        worker.trouble,
+    )
+
+
+def _waiting(line: nodes_pb2.WaitingTasks) -> WaitingTasks:
+    return WaitingTasks(
+        line.task,
+        line.queue,
+        line.namespace,
+        line.slots,
+        tuple(line.labels),
+        line.count,
+        wire.seconds(line.since),
+        line.workers,
     )
 
 
@@ -60,4 +104,11 @@ _STATUSES: Final[dict[nodes_pb2.NodeStatus, NodeStatus]] = {
     nodes_pb2.NODE_STATUS_BLOCKED: "blocked",
     nodes_pb2.NODE_STATUS_DRAINING: "draining",
     nodes_pb2.NODE_STATUS_LOST: "lost",
+}
+_WORKER_STATUSES: Final[dict[nodes_pb2.WorkerStatus, WorkerStatus]] = {
+    nodes_pb2.WORKER_STATUS_ACTIVE: "active",
+    nodes_pb2.WORKER_STATUS_BLOCKED: "blocked",
+    nodes_pb2.WORKER_STATUS_AWAY: "away",
+    nodes_pb2.WORKER_STATUS_LEAVING: "leaving",
+    nodes_pb2.WORKER_STATUS_LOST: "lost",
 }

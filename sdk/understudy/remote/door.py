@@ -14,20 +14,26 @@ from understudy.door import (
     AskReply,
     HistoryTurn,
     IfExists,
+    JobSummary,
     Outcome,
     RetryPlan,
     RunDescription,
     RunSummary,
     StartedRun,
 )
+from understudy.errors import BadRequest
+from understudy.failures import FailureFields
 from understudy.remote import wire
+from understudy.remote.actors import RemoteActors
 from understudy.remote.cluster import RemoteCluster
 from understudy.remote.errors import is_transient, of_status
+from understudy.remote.schedules import RemoteSchedules
 from understudy.remote.session import Metadata, Session, unreachable
 from understudy_proto.v1 import actors_pb2, runs_pb2
 
 MAX_RESPONSE_BYTES: Final = 64 * 2**20
 MAX_PAGE: Final = 1_000
+_EMBEDDED_ONLY: Final = "jobs can be completed, settled and listed at an embedded node only, not over gRPC yet"
 KEEPALIVE_MS: Final = 20_000
 UNARY_S: Final = 30.0
 """How long lists and histories may take, each page."""
@@ -35,7 +41,7 @@ UNARY_S: Final = 30.0
 M = TypeVar("M", bound=Message)
 
 
-class RemoteDoor(RemoteCluster):
+class RemoteDoor(RemoteActors, RemoteCluster, RemoteSchedules):
     """Implements `Door` on the loop it is made on."""
 
     def __init__(
@@ -66,23 +72,25 @@ class RemoteDoor(RemoteCluster):
         waited = await self._session.call("wait_run", request, waits=True)
         return wire.outcome(waited.outcome)
 
-    async def tell(self, address: str, handler: str, args: bytes) -> None:
+    async def tell(self, address: str, handler: str, args: bytes, *, by_name: bool = False) -> None:
         request = actors_pb2.TellRequest(
             namespace=self._namespace,
             address=wire.address(address),
             handler=handler,
             arguments=wire.arguments(args),
+            by_name=by_name,
             idempotency_key=self._session.key(),
         )
         await self._session.call("tell", request)
 
-    async def ask(self, address: str, handler: str, args: bytes, *, readonly: bool) -> AskReply:
+    async def ask(self, address: str, handler: str, args: bytes, *, readonly: bool, by_name: bool = False) -> AskReply:
         request = actors_pb2.AskRequest(
             namespace=self._namespace,
             address=wire.address(address),
             handler=handler,
             arguments=wire.arguments(args),
             readonly=readonly,
+            by_name=by_name,
             idempotency_key="" if readonly else self._session.key(),
         )
         return wire.reply(await self._session.call("ask", request, waits=True))
@@ -100,7 +108,10 @@ class RemoteDoor(RemoteCluster):
         await self._session.call("terminate_run", request)
 
     async def release(self, run_id: str) -> None:
-        await self._session.call("release_run", runs_pb2.ReleaseRunRequest(namespace=self._namespace, run_id=run_id))
+        request = runs_pb2.ReleaseRunRequest(
+            namespace=self._namespace, run_id=run_id, idempotency_key=self._session.key()
+        )
+        await self._session.call("release_run", request)
 
     async def retry(
         self,
@@ -122,6 +133,15 @@ class RemoteDoor(RemoteCluster):
             idempotency_key=self._session.key(),
         )
         return wire.plan(await self._session.call("retry_run", request))
+
+    async def complete_job(self, token: str, result: bytes | None, failure: FailureFields | None) -> None:
+        raise BadRequest(_EMBEDDED_ONLY)
+
+    async def settle_job(self, run_id: str, call: int, handle: bytes | None) -> None:
+        raise BadRequest(_EMBEDDED_ONLY)
+
+    async def jobs_of(self, run_id: str) -> list[JobSummary]:
+        raise BadRequest(_EMBEDDED_ONLY)
 
     async def describe(self, run_id: str) -> RunDescription:
         request = runs_pb2.GetRunRequest(namespace=self._namespace, run_id=run_id)
@@ -216,6 +236,7 @@ async def open_remote(
     interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
     options: Sequence[tuple[str, Any]] = (),
     patience_s: float = 30.0,
+    retry_overloaded: bool = True,
 ) -> AsyncGenerator[RemoteDoor]:
     """A door to the node at `target` ("host:port"). Unreachable if none answers; `metadata` goes with every call."""
     settings = [*_OPTIONS, *options]
@@ -223,7 +244,7 @@ async def open_remote(
         channel = grpc.aio.insecure_channel(target, options=settings, interceptors=list(interceptors))
     else:
         channel = grpc.aio.secure_channel(target, credentials, options=settings, interceptors=list(interceptors))
-    session = Session(channel, target, metadata, patience_s)
+    session = Session(channel, target, metadata, patience_s, retry_overloaded=retry_overloaded)
     try:
         await session.open()
         yield RemoteDoor(channel, session, target, namespace, metadata)

@@ -4,6 +4,10 @@
 
 What is called while a request is on its way goes out in the next; nobody waits for a batch to fill. A call stays open
 until it is answered, given up, or the client's patience is over; a new stream begins by sending all that is open.
+
+A node that is too busy refuses new work and says when to try again. The session does that by itself, as long as the
+client's patience lasts: after the delay it was told, twice that the next time, and so on up to `MOST_DELAYS` times it,
+and each time a random part later, so that clients that were refused together do not come back together.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from understudy.errors import BadInput, UnderstudyError, Unreachable
+from understudy.errors import BadInput, Overloaded, UnderstudyError, Unreachable
 from understudy.remote.errors import CLOSING, is_transient, of_error, of_status
 from understudy_proto.v1 import sessions_pb2
 
@@ -28,6 +32,9 @@ FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 2.0
 ANSWER_S: Final = 60.0
 """How long a call that does not wait for anything may go without an answer."""
+MOST_DELAYS: Final = 8
+SPREAD: Final = 0.5
+"""What is waited longer than that before a refused call is tried again, at most, as a share of it."""
 FRAME_BYTES: Final = 1_024
 """What a request may have besides its calls."""
 
@@ -47,9 +54,20 @@ class _Open:
 
 
 class Session:
-    """Used on one event loop. `patience_s`: how long calls wait for a node to be reached again."""
+    """Used on one event loop. `patience_s`: how long calls wait for a node to be reached again.
 
-    def __init__(self, channel: grpc.aio.Channel, target: str, metadata: Metadata, patience_s: float) -> None:
+    With `retry_overloaded` that is also how long they go on asking a node that is too busy.
+    """
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        target: str,
+        metadata: Metadata,
+        patience_s: float,
+        *,
+        retry_overloaded: bool = True,
+    ) -> None:
         self._stream = channel.stream_stream(
             METHOD,
             request_serializer=sessions_pb2.CallsRequest.SerializeToString,
@@ -58,6 +76,7 @@ class Session:
         self._target = target
         self._metadata = tuple(metadata)
         self._patience_s = patience_s
+        self._overloaded_s = patience_s if retry_overloaded else 0.0
         self._loop = asyncio.get_running_loop()
         self._prefix = os.urandom(8).hex()
         self._count = 0
@@ -90,6 +109,18 @@ class Session:
 
     async def call(self, kind: str, request: Any, *, waits: bool = False) -> Any:
         """The answer to a request, of `kind` as in `Call`. `waits`: it may take as long as it likes."""
+        give_up_at, delays = self._loop.time() + self._overloaded_s, 1
+        while True:
+            try:
+                return await self._call(kind, request, waits)
+            except Overloaded as refused:
+                pause_s = max(refused.retry_after_s, FIRST_PAUSE_S) * delays * random.uniform(1, 1 + SPREAD)
+                if self._loop.time() + pause_s > give_up_at:
+                    raise
+            await asyncio.sleep(pause_s)
+            delays = min(delays * 2, MOST_DELAYS)
+
+    async def _call(self, kind: str, request: Any, waits: bool) -> Any:
         if self._closed is not None:
             raise self._closed
         self._count += 1

@@ -1,0 +1,135 @@
+"""What each call of ResourceService does: a part of `Calls`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Final, cast
+
+import msgspec
+
+from understudy.context import LeaseRequest
+from understudy.errors import BadRequest
+from understudy.resource_door import LOCK, SEMAPHORE, SETTLED, SettledAs, checked_address
+from understudy.resourcing import ResourceDescription
+from understudy_proto.v1 import resources_pb2
+from understudy_runtime.rpc import wire
+from understudy_runtime.rpc.limits import PAGE_BYTES
+from understudy_runtime.rpc.ports import ServedDoor
+
+DEFAULT_TTL_S: Final = 30.0
+
+
+class ResourceCalls:
+    """Named after the methods of the service; the errors they raise are for `errors.refusal`."""
+
+    def _door(self, namespace: str) -> ServedDoor:
+        raise NotImplementedError
+
+    def _place(self) -> AbstractContextManager[None]:
+        """Of a call that waits; Overloaded or NodeClosing if there is none."""
+        raise NotImplementedError
+
+    async def acquire(self, request: resources_pb2.AcquireRequest) -> resources_pb2.AcquireResponse:
+        wanted = _wanted(request)
+        ttl_s = wire.duration_s(request.ttl) if request.HasField("ttl") else DEFAULT_TTL_S
+        patience_s = wire.duration_s(request.patience) if request.HasField("patience") else None
+        with self._place():
+            granted = await self._door(request.namespace).acquire_lease_within(
+                wanted, holder=request.holder, ttl_s=ttl_s, patience_s=patience_s
+            )
+        if granted is None:
+            return resources_pb2.AcquireResponse()
+        return resources_pb2.AcquireResponse(
+            granted=True, fence=granted.fence, units=granted.units, handle=granted.handle
+        )
+
+    async def renew(self, request: resources_pb2.RenewRequest) -> resources_pb2.RenewResponse:
+        ttl_s = wire.duration_s(request.ttl) if request.HasField("ttl") else DEFAULT_TTL_S
+        door = self._door(request.namespace)
+        await door.renew_lease(request.address, holder=request.holder, fence=request.fence, ttl_s=ttl_s)
+        return resources_pb2.RenewResponse()
+
+    async def release(self, request: resources_pb2.ReleaseRequest) -> resources_pb2.ReleaseResponse:
+        door = self._door(request.namespace)
+        await door.release_lease(request.address, holder=request.holder, fence=request.fence)
+        return resources_pb2.ReleaseResponse()
+
+    async def get_resource(self, request: resources_pb2.GetResourceRequest) -> resources_pb2.GetResourceResponse:
+        described = await self._door(request.namespace).describe_resource(request.address)
+        return resources_pb2.GetResourceResponse(resource=_resource(described))
+
+    async def list_resources(
+        self, request: resources_pb2.ListResourcesRequest
+    ) -> resources_pb2.ListResourcesResponse:
+        door = self._door(request.namespace)
+        found = await door.list_resources(kind=request.kind, limit=wire.page_size(request.page_size))
+        # Of many, who holds and who waits is left to GetResource.
+        listed = [_resource(msgspec.structs.replace(each, leases=(), queue=(), intents=())) for each in found]
+        return resources_pb2.ListResourcesResponse(resources=listed)
+
+    async def list_resource_turns(
+        self, request: resources_pb2.ListResourceTurnsRequest
+    ) -> resources_pb2.ListResourceTurnsResponse:
+        door, limit = self._door(request.namespace), wire.page_size(request.page_size)
+        response = resources_pb2.ListResourceTurnsResponse()
+        for taken in await door.resource_history(request.address, request.after_seq, limit):
+            response.turns.append(wire.turn(taken))
+            if response.ByteSize() > PAGE_BYTES:
+                break
+        return response
+
+    async def operate_resource(
+        self, request: resources_pb2.OperateResourceRequest
+    ) -> resources_pb2.OperateResourceResponse:
+        door, address = self._door(request.namespace), request.address
+        by, note, key = request.by, request.note, wire.key(request.idempotency_key)
+        match request.WhichOneof("operation"):
+            case "drain":
+                await door.drain_resource(address, by=by, note=note, idempotency_key=key)
+            case "resume":
+                await door.resume_resource(address, by=by, note=note, idempotency_key=key)
+            case "destroy":
+                force = request.destroy.force
+                await door.destroy_resource(address, force=force, by=by, note=note, idempotency_key=key)
+            case "capacity":
+                units = request.capacity.units or None
+                await door.set_capacity(address, units, by=by, note=note, idempotency_key=key)
+            case "settle":
+                outcome, handle = request.settle.outcome, request.settle.handle or None
+                if outcome not in SETTLED:
+                    raise BadRequest(f"outcome {outcome!r}: say one of {', '.join(SETTLED)}")
+                settled = cast("SettledAs", outcome)
+                await door.settle_resource(address, settled, handle, by=by, note=note, idempotency_key=key)
+            case None:
+                raise BadRequest("an operation is needed: drain, resume, destroy, capacity or settle")
+        return resources_pb2.OperateResourceResponse()
+
+
+def _wanted(request: resources_pb2.AcquireRequest) -> LeaseRequest:
+    kind = checked_address(request.address).partition("/")[0]
+    if request.spec:
+        wire.check_json(request.spec, "spec")
+    return LeaseRequest(
+        address=request.address,
+        kind="" if kind in (LOCK, SEMAPHORE) else kind.partition(".")[2],
+        units=request.units or 1,
+        exclusive=request.exclusive,
+        priority=request.priority,
+        wait_s=wire.duration_s(request.wait) if request.HasField("wait") else None,
+        spec=request.spec.decode(),
+        digest=request.digest,
+        capacity=request.capacity or None,
+    )
+
+
+def _resource(described: ResourceDescription) -> resources_pb2.Resource:
+    shown = msgspec.to_builtins(described)
+    for name in ("handle", "spec"):
+        shown[name] = msgspec.json.decode(getattr(described, name) or b"null")
+    return resources_pb2.Resource(
+        key=described.key,
+        type=described.type,
+        state=described.state,
+        description=msgspec.json.encode(shown),
+        since=wire.timestamp(described.since),
+    )
