@@ -1,4 +1,4 @@
-"""python -m benchmarks WORKLOAD... [--store sqlite|memory] [--via embedded|grpc] [--json] [--repeats N] [sizes]"""
+"""python -m benchmarks WORKLOAD... [--store sqlite|memory|URL] [--via embedded|grpc] [--json] [--repeats N] [sizes]"""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from benchmarks.place import is_in_memory
 from benchmarks.repeat import Order, repeat
 from benchmarks.report import Line, as_json, table
 from benchmarks.workloads import NEED_A_FILE, NEED_GRPC, NOT_VIA_GRPC, WORKLOADS, sizes_of
+from understudy_runtime.storage.urls import is_database
 
 DEFAULT_DIR = Path(".understudy-bench")
 DEFAULT_REPEATS = 3
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for workload in given.workloads:
         measured = run(given, workload)
         for figures in measured:
-            lines.append(Line(workload, given.store, given.repeats, figures, limits, given.via))
+            lines.append(Line(workload, store_name(given.store), given.repeats, figures, limits, given.via))
             if given.json:
                 print(as_json(lines[-1]), flush=True)
         if workload == "limits":
@@ -53,7 +54,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Measure understudy on this machine: medians over repeats, each in a process and store of its own.",
     )
     parser.add_argument("workloads", nargs="+", metavar="WORKLOAD", choices=[*WORKLOADS, "all"], help=_names())
-    parser.add_argument("--store", choices=["sqlite", "memory"], default="sqlite")
+    parser.add_argument(
+        "--store", type=_store, default="sqlite", help="sqlite, memory, or the URL of a database to make schemas in"
+    )
     parser.add_argument(
         "--via", choices=["embedded", "grpc"], default="embedded", help="a node in this process, or in another one"
     )
@@ -104,6 +107,17 @@ def _sizes() -> dict[str, dict[str, int | float]]:
 
 def _names() -> str:
     return f"{', '.join(WORKLOADS)}, or all"
+
+
+def store_name(store: str) -> str:
+    """What the figures call it: a URL may hold a password."""
+    return "postgresql" if is_database(store) else store
+
+
+def _store(text: str) -> str:
+    if text not in ("sqlite", "memory") and not is_database(text):
+        raise argparse.ArgumentTypeError("must be sqlite, memory or postgresql://user@host/database")
+    return text
 
 
 def _positive(text: str) -> int:

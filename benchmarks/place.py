@@ -1,12 +1,15 @@
-"""Where one repeat works: a folder of its own on a real disk, and a store in it."""
+"""Where one repeat works: a folder of its own on a real disk, and a store in it, or a database's schema of its own."""
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
+import uuid
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import asyncpg
 import msgspec
 
 import understudy
@@ -14,12 +17,14 @@ from benchmarks.app import app
 from benchmarks.served import ServedNode, serve
 from understudy import App, Client
 from understudy.client import connect
+from understudy_runtime.storage.postgres.address import Address, parse
+from understudy_runtime.storage.urls import is_database
 
 IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 
 
 class Place(msgspec.Struct, frozen=True):
-    """`store` is "sqlite" or "memory"; `folder` is empty and for this repeat alone.
+    """`store` is "sqlite", "memory" or the URL of a database; `folder` is empty and for this repeat alone.
 
     `via` is "embedded" (the node is in this process) or "grpc" (in another one, with the benchmarks' own app).
     """
@@ -30,6 +35,8 @@ class Place(msgspec.Struct, frozen=True):
 
     @property
     def url(self) -> str:
+        if is_database(self.store):
+            return self.store
         return "memory://" if self.store == "memory" else f"sqlite:///{self.folder / 'state.db'}"
 
     @asynccontextmanager
@@ -57,9 +64,22 @@ class Place(msgspec.Struct, frozen=True):
 
 @contextmanager
 def fresh_place(store: str, parent: Path, via: str = "embedded") -> Generator[Place]:
+    """Called outside of any event loop."""
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent) as folder:
-        yield Place(store, Path(folder).resolve(), via)
+        if is_database(store):
+            store = f"{store}{'&' if '?' in store else '?'}schema=bench_{uuid.uuid4().hex}"
+        try:
+            yield Place(store, Path(folder).resolve(), via)
+        finally:
+            if is_database(store):
+                asyncio.run(_drop(parse(store)))
+
+
+async def _drop(address: Address) -> None:
+    database = await asyncpg.connect(address.dsn)
+    await database.execute(f"DROP SCHEMA IF EXISTS {address.schema} CASCADE")
+    await database.close()
 
 
 def is_in_memory(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:

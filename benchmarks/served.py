@@ -62,6 +62,17 @@ def lag_p99_ms(before: Inside, after: Inside) -> float:
 
 
 @asynccontextmanager
+async def looked_into(node: ServedNode | None) -> AsyncGenerator[dict[str, float]]:
+    """How the node did while the block lasted, filled in at its end; nothing of a node in this process."""
+    found: dict[str, float] = {}
+    before = None if node is None else await node.inside()
+    yield found
+    if node is not None and before is not None:
+        after = await node.inside()
+        found |= {"node_rss_mb": after.rss_mb, "loop_lag_p99_ms_at_most": lag_p99_ms(before, after)}
+
+
+@asynccontextmanager
 async def serve(store: str) -> AsyncGenerator[ServedNode]:
     """A node over the store at this URL for as long as the block lasts."""
     command = ["-m", "understudy_runtime.cli", "node", TARGET, "--store", store, *OPTIONS]

@@ -10,7 +10,7 @@ from benchmarks.app import hello
 from benchmarks.driving import in_flight, warm_up
 from benchmarks.measure import Figures, figures
 from benchmarks.place import Place
-from benchmarks.served import Inside, lag_p99_ms
+from benchmarks.served import looked_into
 
 
 async def measure(place: Place, *, runs: int = 5_000, in_flight_runs: int = 100, alone: int = 500) -> list[Figures]:
@@ -18,9 +18,8 @@ async def measure(place: Place, *, runs: int = 5_000, in_flight_runs: int = 100,
     async with place.opened() as (client, node):
         await warm_up(client)
         for variant, count, limit in ((f"{in_flight_runs} in flight", runs, in_flight_runs), ("1 in flight", alone, 1)):
-            before = None if node is None else await node.inside()
-            pace = await in_flight(count, limit, lambda x: client.run(hello, x))
-            more = {} if node is None or before is None else of_node(before, await node.inside())
+            async with looked_into(node) as more:
+                pace = await in_flight(count, limit, lambda x: client.run(hello, x))
             measured.append(
                 figures(
                     variant,
@@ -33,7 +32,3 @@ async def measure(place: Place, *, runs: int = 5_000, in_flight_runs: int = 100,
                 )
             )
     return measured
-
-
-def of_node(before: Inside, after: Inside) -> dict[str, float]:
-    return {"node_rss_mb": after.rss_mb, "loop_lag_p99_ms_at_most": lag_p99_ms(before, after)}

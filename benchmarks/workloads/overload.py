@@ -50,7 +50,7 @@ class Load:
 async def measure(
     place: Place, *, load_steps: int = 50, times: float = 10.0, load_s: float = 8.0, capacity_runs: int = 500
 ) -> list[Figures]:
-    async with place.served() as node, connect(node.address, app) as client:
+    async with place.served() as node, connect(node.address, app, retry_overloaded=False) as client:
         await warm_up(client)
         load = Load(client, load_steps)
         alone = await in_flight(ALONE, 1, Load(client, load_steps).run)

@@ -1,8 +1,8 @@
 """Workflows in Python whose tasks are done by a worker in Node.js.
 
     understudy node shop.py
-    npm install && node worker.js 127.0.0.1:7233
-    node client.js 127.0.0.1:7233 greet '["hello", "world"]'
+    npm install && node worker.js 127.0.0.1:7607
+    node client.js 127.0.0.1:7607 greet '["hello", "world"]'
 
 The node would run tasks that it has the code of; the label leaves these to workers that offer it. What a function here
 declares is the name, the arguments and the result, which are checked; its body is never run.

@@ -170,7 +170,7 @@ const tasks = {
 };
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const worker = new Worker(process.argv[2] ?? "127.0.0.1:7233", tasks, { labels: { nodejs: "" } });
+  const worker = new Worker(process.argv[2] ?? "127.0.0.1:7607", tasks, { labels: { nodejs: "" } });
   process.once("SIGTERM", () => worker.leave());
   process.once("SIGINT", () => worker.leave());
   await worker.work();

@@ -17,7 +17,7 @@
 Importing this package loads neither the runtime nor grpc.
 """
 
-from understudy.actors import Actor, ActorRef, ask, handler, readonly, tell
+from understudy.actors import Actor, ActorRef, ask, forget, handler, readonly, remind, remind_every, tell
 from understudy.app import App
 from understudy.client import Client, RunHandle
 from understudy.context import TaskInfo
@@ -25,14 +25,19 @@ from understudy.door import HistoryTurn, RetryPlan, RunDescription, RunSummary
 from understudy.embedded import embedded
 from understudy.errors import (
     AlreadyExists,
+    AskCycle,
     AskFailed,
     BadDefinition,
     BadInput,
     BadRequest,
     Bug,
+    LeaseLost,
+    LeaseTimedOut,
     NotAllowed,
     NotDurable,
+    OperationUncertain,
     Overloaded,
+    ResourceFailed,
     RunCancelled,
     RunError,
     RunFailed,
@@ -57,7 +62,10 @@ from understudy.functions import (
     uuid4,
     wait_until,
 )
+from understudy.leases import Held, LeaseBlock, leases, lock, semaphore
 from understudy.options import Duration, Retry, RetryPolicy, seconds
+from understudy.resources import Resource, ResourceRef, operation
+from understudy.resourcing import Health
 from understudy.schedules import Schedules
 from understudy.scheduling import ScheduleDescription, ScheduledRun, ScheduleSpec
 from understudy.tasks import Task
@@ -68,6 +76,7 @@ __all__ = [
     "ActorRef",
     "AlreadyExists",
     "App",
+    "AskCycle",
     "AskFailed",
     "BadDefinition",
     "BadInput",
@@ -75,10 +84,19 @@ __all__ = [
     "Bug",
     "Client",
     "Duration",
+    "Health",
+    "Held",
     "HistoryTurn",
+    "LeaseBlock",
+    "LeaseLost",
+    "LeaseTimedOut",
     "NotAllowed",
     "NotDurable",
+    "OperationUncertain",
     "Overloaded",
+    "Resource",
+    "ResourceFailed",
+    "ResourceRef",
     "Retry",
     "RetryPlan",
     "RetryPolicy",
@@ -108,14 +126,21 @@ __all__ = [
     "call",
     "continue_as_new",
     "embedded",
+    "forget",
     "handler",
     "heartbeat",
+    "leases",
+    "lock",
     "now",
+    "operation",
     "patched",
     "random",
     "readonly",
+    "remind",
+    "remind_every",
     "scheduled_for",
     "seconds",
+    "semaphore",
     "start",
     "task_info",
     "tell",

@@ -14,6 +14,7 @@ from understudy.building import handler_definition, mark_handler
 from understudy.context import RunContext, current_run
 from understudy.definitions import HandlerDefinition
 from understudy.errors import BadDefinition, BadInput, BadRequest
+from understudy.options import Duration, seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 ACTOR_MARK: Final = "__understudy_actor__"
 MAX_ID_CHARS: Final = 512
+MIN_INTERVAL_S: Final = 1.0
 
 
 def handler(method: F, /) -> F:
@@ -67,6 +69,18 @@ class Actor:
             raise BadDefinition(f"{cls.__qualname__} is not decorated with @app.actor")
         return ActorRef(cls.__name__, checked_id(id))
 
+    @classmethod
+    def migrate(cls, state: dict[str, Any], version: int) -> dict[str, Any]:
+        """The fields, as of this version of the class, of an actor whose stored `state` is of an earlier `version`.
+
+        Both are plain JSON types. To be overridden as the class's `version` is raised (see `App.actor`); this leaves
+        things as they are, so that a new field takes its default and a field that is gone is dropped. It is called
+        whenever such an actor comes into memory until a handler of it has ended, so it must always give the same. An
+        actor whose state it cannot migrate (it raises, or what it gives does not fit) is held until code that can is
+        deployed.
+        """
+        return state
+
 
 class _Named(Protocol):
     """Anything that knows the id of a run, such as the client's handle."""
@@ -93,6 +107,39 @@ async def ask(target: Target, handler: Callable[..., Any], *args: Any, **kwargs:
 def tell(target: Target, handler: Callable[Concatenate[Any, P], Any], *args: P.args, **kwargs: P.kwargs) -> None:
     """Send without waiting; delivered exactly once. Only inside a workflow or actor."""
     _tell(target, handler, args, kwargs)
+
+
+def remind(
+    id: str, after: Duration, handler: Callable[Concatenate[Any, P], Any], /, *args: P.args, **kwargs: P.kwargs
+) -> None:
+    """Have this actor told `handler` once, `after` so long. Only inside a handler of the same actor.
+
+        remind("close", "10m", Account.close, "nobody came")
+
+    Durable: it comes once, whether the actor is in memory or not, and as soon as there is a node again if its time
+    passed while there was none. `id` is unique in the actor; a reminder that has it already is replaced. Reminders
+    belong to the actor's state: they are set and forgotten when the handler has ended, and if it fails they are as they
+    were. At most 100 at a time.
+    """
+    _remind(id, after, handler, args, kwargs, every=False)
+
+
+def remind_every(
+    id: str, interval: Duration, handler: Callable[Concatenate[Any, P], Any], /, *args: P.args, **kwargs: P.kwargs
+) -> None:
+    """Have this actor told `handler` every `interval` (a second or more) from now, until `forget(id)`. See `remind`.
+
+    It keeps to its times however late it comes: after however many that passed while no node ran, or while another
+    handler did, it comes once for all of them, and then at the next.
+    """
+    if seconds(interval) < MIN_INTERVAL_S:
+        raise BadRequest(f"{interval!r} is too short: reminders come every {MIN_INTERVAL_S:g} second at the most")
+    _remind(id, interval, handler, args, kwargs, every=True)
+
+
+def forget(id: str) -> None:
+    """Take the reminder `id` of this actor back; nothing if there is none. Only inside a handler."""
+    _run("forget").forget(checked_id(id))
 
 
 def address_of(target: Target) -> str:
@@ -125,6 +172,16 @@ def _ask(target: Target, handler: Callable[..., Any], args: tuple[Any, ...], kwa
 def _tell(target: Target, handler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     definition = tellable(handler)
     _run("tell").tell(address_of(target), definition, args, kwargs)
+
+
+def _remind(
+    id: str, after: Duration, handler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, every: bool
+) -> None:
+    definition = tellable(handler)
+    run = current_run.get()
+    if run is None:
+        raise BadRequest("reminders are set only inside a handler of an actor")
+    run.remind(checked_id(id), seconds(after), definition, args, kwargs, every=every)
 
 
 def _run(verb: str) -> RunContext:

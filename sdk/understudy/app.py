@@ -18,9 +18,13 @@ from understudy.building import (
     task_definition,
     workflow_definition,
 )
-from understudy.definitions import ActorDefinition, TaskDefinition, WorkflowDefinition
+from understudy.definitions import ActorDefinition, ResourceDefinition, TaskDefinition, WorkflowDefinition
 from understudy.errors import BadDefinition
-from understudy.options import Duration, Isolation, RetryPolicy, TaskOptions, seconds
+from understudy.jobs import JobDecorator, JobDefinition, JobTask, job_definition, job_options
+from understudy.options import Duration, Isolation, Rate, RetryPolicy, TaskOptions, UnknownSubmit, per_second, seconds
+from understudy.resource_building import resource_definition
+from understudy.resources import RESOURCE_MARK, Resource
+from understudy.resourcing import ResourceOptions
 from understudy.scheduling import CatchUp, Overlap, ScheduleSpec, checked_schedule_id, starting, timing
 from understudy.tasks import Task, given_options
 from understudy.workflows import CLASS_MARK, ClassMark, HasRun, Workflow, is_workflow, workflow_of
@@ -30,6 +34,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 W = TypeVar("W", bound=HasRun[..., Any])
 A = TypeVar("A", bound=Actor)
+Res = TypeVar("Res", bound=Resource[Any, Any])
 F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_NAME_CHARS: Final = 200
@@ -63,13 +68,18 @@ class App:
         self.name: Final = _checked_name("app", name)
         self.build: Final = build
         self._tasks: dict[str, Deferred[TaskDefinition]] = {}
+        self._jobs: dict[str, Deferred[JobDefinition]] = {}
         self._workflows: dict[str, Deferred[WorkflowDefinition]] = {}
         self._actors: dict[str, Deferred[ActorDefinition]] = {}
+        self._resources: dict[str, Deferred[ResourceDefinition]] = {}
         self._schedules: dict[str, Callable[[], ScheduleSpec]] = {}
 
     @property
     def tasks(self) -> Mapping[str, TaskDefinition]:
-        return {name: deferred.get() for name, deferred in self._tasks.items()}
+        made = {name: deferred.get() for name, deferred in self._tasks.items()}
+        for deferred in self._jobs.values():
+            made |= deferred.get().parts
+        return made
 
     @property
     def workflows(self) -> Mapping[str, WorkflowDefinition]:
@@ -78,6 +88,10 @@ class App:
     @property
     def actors(self) -> Mapping[str, ActorDefinition]:
         return {name: deferred.get() for name, deferred in self._actors.items()}
+
+    @property
+    def resources(self) -> Mapping[str, ResourceDefinition]:
+        return {name: deferred.get() for name, deferred in self._resources.items()}
 
     @property
     def schedules(self) -> Mapping[str, ScheduleSpec]:
@@ -108,6 +122,7 @@ class App:
         priority: int = 0,
         slots: int = 1,
         labels: Sequence[str] = (),
+        queue_timeout: Duration | None = None,
     ) -> OptionalTaskDecorator: ...
     @overload
     def task(
@@ -129,6 +144,7 @@ class App:
         priority: int = 0,
         slots: int = 1,
         labels: Sequence[str] = (),
+        queue_timeout: Duration | None = None,
     ) -> TaskDecorator: ...
     def task(self, fn: Any = None, /, *, name: str = "", raises: Sequence[type[Exception]] = (), **options: Any) -> Any:
         """Make a function a task: a unit of work that may touch the outside world and may be tried again.
@@ -140,7 +156,8 @@ class App:
         run does not reuse the results of another `version`.
 
         On a node with workers, a ready task waits in `queue` for a worker that has all of its `labels` and `slots`
-        slots free; a point of `priority` (-100 to 100) is worth ten seconds of waiting.
+        slots free; a point of `priority` (-100 to 100) is worth ten seconds of waiting. An attempt that nobody has
+        begun with after `queue_timeout` has failed, by a timeout.
         """
 
         def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
@@ -151,6 +168,52 @@ class App:
             return Task(self, fn, deferred, task_options, None)
 
         return decorate if fn is None else decorate(fn)
+
+    def job(
+        self,
+        *,
+        name: str = "",
+        retry: RetryPolicy | None = None,
+        timeout: Duration | None = None,
+        deadline: Duration | None = None,
+        every: Duration = "10s",
+        factor: float = 1.0,
+        cap: Duration = "1m",
+        rate: Rate | None = None,
+        system: str = "",
+        unknown: UnknownSubmit = "fail",
+        call_timeout: Duration = "1m",
+        poll_errors: int = 10,
+        raises: Sequence[type[Exception]] = (),
+        version: str = "",
+    ) -> JobDecorator:
+        """Make a class derived from `Job` a task whose work happens in an outside system; see `understudy.jobs`.
+
+        It is polled `every` so often, with intervals that grow by `factor` up to `cap`, and at most at `rate` ("10/s",
+        "100/m") in all, on each node; jobs that name the same `system` share the rate. `timeout` bounds an attempt
+        from its submission on, `call_timeout` one call of a method. A failed attempt is retried when its job has been
+        cancelled. `unknown` says what becomes of a submit that nobody knows the outcome of and that `find` cannot tell:
+        the task fails, it is submitted again with the same key, or the run is held until a person has looked.
+        """
+        limit = None if rate is None else per_second(rate)
+        how: dict[str, Any] = {
+            "every_s": seconds(every),
+            "factor": factor,
+            "cap_s": seconds(cap),
+            "poll_errors": poll_errors,
+            "call_timeout_s": seconds(call_timeout),
+            "unknown": unknown,
+        }
+
+        def decorate(cls: type[Any]) -> JobTask[..., Any]:
+            job_name = _checked_name("job", name or cls.__name__)
+            given = given_options(retry=retry, timeout=timeout, deadline=deadline, version=version)
+            options = TaskOptions(**given, job=job_options(cls, **how))
+            shared = None if limit is None else (system or job_name, limit)
+            make = partial(job_definition, job_name, cls, options, raises, shared)
+            return JobTask(self, cls, self._add(self._jobs, "job", job_name, make), options)
+
+        return decorate
 
     @overload
     def workflow(self, entry: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
@@ -242,12 +305,63 @@ class App:
 
         return decorate
 
-    def actor(self, cls: type[A], /) -> type[A]:
-        """Make a class derived from `Actor` an actor, addressed as `cls.at(id)`."""
-        name = _checked_name("actor", cls.__name__)
-        _require_actor(name, cls)
-        setattr(cls, ACTOR_MARK, self._add(self._actors, "actor", name, partial(actor_definition, name, cls)))
-        return cls
+    @overload
+    def actor(self, cls: type[A], /) -> type[A]: ...
+    @overload
+    def actor(self, cls: None = None, /, *, version: int = 1) -> Callable[[type[A]], type[A]]: ...
+    def actor(self, cls: type[A] | None = None, /, *, version: int = 1) -> Any:
+        """Make a class derived from `Actor` an actor, addressed as `cls.at(id)`.
+
+        `version`, from 1, is that of the fields: raise it when what is stored would no longer fit them, or would mean
+        something else, and give the class a `migrate`. See `Actor.migrate`.
+        """
+
+        def decorate(cls: type[A]) -> type[A]:
+            name = _checked_name("actor", cls.__name__)
+            _require_actor(name, cls)
+            make = partial(actor_definition, name, cls, version)
+            setattr(cls, ACTOR_MARK, self._add(self._actors, "actor", name, make))
+            return cls
+
+        return decorate if cls is None else decorate(cls)
+
+    @overload
+    def resource(self, cls: type[Res], /) -> type[Res]: ...
+    @overload
+    def resource(
+        self,
+        cls: None = None,
+        /,
+        *,
+        capacity: int = 1,
+        idle_timeout: Duration | None = None,
+        max_age: Duration | None = None,
+        check_every: Duration | None = None,
+        unhealthy_after: int = 3,
+        create_timeout: Duration = "1h",
+        create_retry: RetryPolicy | None = None,
+        destroy_timeout: Duration = "1h",
+        recreate: Literal["on_demand", "never"] = "on_demand",
+        sweep_every: Duration | None = None,
+    ) -> Callable[[type[Res]], type[Res]]: ...
+    def resource(self, cls: Any = None, /, **options: Any) -> Any:
+        """Make a class derived from `Resource` a type of resource, addressed as `cls.at(id, spec)`.
+
+        `capacity` is how many units there are for leases. It is ended when nobody has held it for `idle_timeout`, or
+        when it is `max_age` old and free; looked at every `check_every`, and `failed` after so many checks in a row
+        that say "unhealthy" or raise (`unhealthy_after`). A creation may take `create_timeout` in all, and is repeated by
+        `create_retry`. One that has failed is created anew when somebody next wants it, or `recreate="never"`: when an
+        operator says so. With `sweep_every`, what `list` knows and nobody uses is ended.
+        """
+
+        def decorate(cls: Any) -> Any:
+            name = _checked_name("resource", cls.__name__)
+            _require_resource(name, cls)
+            make = partial(resource_definition, name, cls, _resource_options(name, **options))
+            setattr(cls, RESOURCE_MARK, self._add(self._resources, "resource", name, make))
+            return cls
+
+        return decorate if cls is None else decorate(cls)
 
     def _add(
         self, known: dict[str, Deferred[T]], kind: str, name: str, make: Callable[[Mapping[str, Any]], T]
@@ -259,6 +373,52 @@ class App:
 
     def __repr__(self) -> str:
         return f"<app {self.name}>"
+
+
+def _resource_options(
+    name: str,
+    *,
+    capacity: int = 1,
+    idle_timeout: Duration | None = None,
+    max_age: Duration | None = None,
+    check_every: Duration | None = None,
+    unhealthy_after: int = 3,
+    create_timeout: Duration = "1h",
+    create_retry: RetryPolicy | None = None,
+    destroy_timeout: Duration = "1h",
+    recreate: Literal["on_demand", "never"] = "on_demand",
+    sweep_every: Duration | None = None,
+) -> ResourceOptions:
+    if capacity < 1 or unhealthy_after < 1:
+        raise BadDefinition(f"resource {name}: capacity and unhealthy_after are numbers from 1")
+    if recreate not in ("on_demand", "never"):
+        raise BadDefinition(f'resource {name}: recreate={recreate!r}; write "on_demand" or "never"')
+    return ResourceOptions(
+        name,
+        capacity=capacity,
+        idle_timeout_s=_optional_s(idle_timeout),
+        max_age_s=_optional_s(max_age),
+        check_every_s=_optional_s(check_every),
+        unhealthy_after=unhealthy_after,
+        create_timeout_s=seconds(create_timeout),
+        create_retry=create_retry or RetryPolicy(attempts=3),
+        destroy_timeout_s=seconds(destroy_timeout),
+        recreate=recreate,
+        sweep_every_s=_optional_s(sweep_every),
+    )
+
+
+def _optional_s(duration: Duration | None) -> float | None:
+    if duration is None:
+        return None
+    if (value := seconds(duration)) <= 0:
+        raise BadDefinition(f"{duration!r}: give a time above 0, or None for never")
+    return value
+
+
+def _require_resource(name: str, cls: type[Any]) -> None:
+    if not issubclass(cls, Resource):
+        raise BadDefinition(f"resource {name} must derive from understudy.Resource")
 
 
 def _require_actor(name: str, cls: type[Any]) -> None:

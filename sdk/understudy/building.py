@@ -57,6 +57,8 @@ def task_definition(
     options: TaskOptions,
     raises: Sequence[type[Exception]],
     names_in_scope: Mapping[str, Any],
+    *,
+    skip_self: bool = False,
 ) -> TaskDefinition:
     if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
         raise BadDefinition(f"task {name} is a generator; return a list instead")
@@ -70,9 +72,9 @@ def task_definition(
         fn=fn,
         kind=_task_kind(fn, options),
         options=options,
-        call=CallCodec(fn, name=name, names_in_scope=names_in_scope),
+        call=CallCodec(fn, name=name, skip_self=skip_self, names_in_scope=names_in_scope),
         result=ResultCodec(fn, name=name, names_in_scope=names_in_scope),
-        raises=_checked_raises(name, raises),
+        raises=checked_raises(name, raises),
         target=target,
     )
 
@@ -96,17 +98,20 @@ def workflow_definition(
         result=ResultCodec(run, name=name, names_in_scope=names_in_scope),
         handlers={} if cls is None else _handlers(cls, names_in_scope),
         deadline_s=deadline_s,
-        raises=_checked_raises(name, raises),
+        raises=checked_raises(name, raises),
     )
 
 
-def actor_definition(name: str, cls: type[Any], names_in_scope: Mapping[str, Any]) -> ActorDefinition:
+def actor_definition(name: str, cls: type[Any], version: int, names_in_scope: Mapping[str, Any]) -> ActorDefinition:
+    if version < 1:
+        raise BadDefinition(f"actor {name} has version={version}; versions count from 1")
     if cls.__init__ is not object.__init__:
         raise BadDefinition(f"actor {name} has an __init__; declare its state as annotated attributes with defaults")
     handlers = _handlers(cls, names_in_scope)
     if not handlers:
         raise BadDefinition(f"actor {name} has no @handler and no @readonly method, so nobody could talk to it")
-    return ActorDefinition(name, cls, handlers, StateCodec(cls, names_in_scope=names_in_scope))
+    state = StateCodec(cls, names_in_scope=names_in_scope)
+    return ActorDefinition(name, cls, handlers, state, version, getattr(cls, "migrate", None))
 
 
 # --- handlers
@@ -178,7 +183,7 @@ def _task_kind(fn: Callable[..., Any], options: TaskOptions) -> TaskKind:
     return "async" if inspect.iscoroutinefunction(fn) else "thread"
 
 
-def _checked_raises(name: str, raises: Sequence[type[Any]]) -> tuple[type[Exception], ...]:
+def checked_raises(name: str, raises: Sequence[type[Any]]) -> tuple[type[Exception], ...]:
     for kind in raises:
         if not issubclass(kind, Exception):
             raise BadDefinition(f"{name}: raises={kind!r} is not a class of exceptions")

@@ -4,7 +4,7 @@ The client owns the types: it encodes what it sends by the workflow's or handler
 does not fit is refused before anything is durable, and decodes what comes back. It holds no other state. Workflows of
 which it has no app can be started by name; then the node checks the input, and results are plain JSON types.
 
-    async with understudy.client.connect("127.0.0.1:7233", app) as client:
+    async with understudy.client.connect("127.0.0.1:7607", app) as client:
         receipt = await client.run(checkout, "o-1", 990, id="o-1")
 """
 
@@ -17,15 +17,19 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVa
 
 import msgspec
 
+from understudy import values
 from understudy.actors import Target, address_of, checked_id, tellable
 from understudy.app import App
 from understudy.building import handler_definition
 from understudy.codec import CallCodec
 from understudy.definitions import WorkflowDefinition
-from understudy.door import Door, HistoryTurn, IfExists, Outcome, RetryPlan, RunDescription, RunSummary
+from understudy.door import Door, HistoryTurn, IfExists, JobSummary, Outcome, RetryPlan, RunDescription, RunSummary
 from understudy.errors import RunHeld, UnknownName
-from understudy.failures import clean_text, decode_ask_failure, decode_run_failure, run_ended
+from understudy.failures import clean_text, decode_ask_failure, decode_run_failure, encode_failure, run_ended
+from understudy.holding import holding
+from understudy.leases import LeaseBlock
 from understudy.options import Duration, seconds
+from understudy.resource_door import resource_door
 from understudy.schedules import Schedules
 from understudy.workflows import HasRun, HasRunOf, Workflow, workflow_of
 
@@ -62,11 +66,17 @@ class RunHandle(Generic[R]):
     ) -> T: ...
     @overload
     async def ask(self, handler: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T: ...
-    async def ask(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """What the handler returns; AskFailed if it raises."""
+    @overload
+    async def ask(self, handler: str, *args: Any, **kwargs: Any) -> Any: ...
+    async def ask(self, handler: Any, *args: Any, **kwargs: Any) -> Any:
+        """What the handler returns; AskFailed if it raises. A name will do; see `Client.ask`."""
         return await self._client.ask(self.run_id, handler, *args, **kwargs)
 
-    async def tell(self, handler: Callable[Concatenate[Any, P], Any], *args: P.args, **kwargs: P.kwargs) -> None:
+    @overload
+    async def tell(self, handler: Callable[Concatenate[Any, P], Any], *args: P.args, **kwargs: P.kwargs) -> None: ...
+    @overload
+    async def tell(self, handler: str, *args: Any, **kwargs: Any) -> None: ...
+    async def tell(self, handler: Any, *args: Any, **kwargs: Any) -> None:
         """Returns when the message is durable, not when it has been handled."""
         await self._client.tell(self.run_id, handler, *args, **kwargs)
 
@@ -78,8 +88,18 @@ class RunHandle(Generic[R]):
         """End the run at once, without clean-up."""
         await self._door.terminate(self.run_id, clean_text(reason))
 
+    async def jobs(self) -> list[JobSummary]:
+        """Those of its jobs that the outside system has, or may have."""
+        return await self._door.jobs_of(self.run_id)
+
+    async def settle_job(self, call: int, handle: object = None) -> None:
+        """Say of an uncertain job what you found in the outside system: its handle, or None if it is not there."""
+        await self._door.settle_job(
+            self.run_id, call, None if handle is None else values.encode(handle, "the handle given to settle_job()")
+        )
+
     async def release(self) -> None:
-        """Let a held run go on, once what held it has been dealt with."""
+        """Let a held run go on, once what held it has been dealt with. BadRequest if it is not held."""
         await self._door.release(self.run_id)
 
     async def retry(
@@ -122,6 +142,7 @@ class Client:
     def __init__(self, door: Door, apps: Sequence[App]) -> None:
         self.door: Final = door
         self._workflows = {name: workflow for app in apps for name, workflow in app.workflows.items()}
+        self._resources = {name: resource for app in apps for name, resource in app.resources.items()}
 
     @overload
     async def start(self, workflow: Workflow[P, R], *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]: ...
@@ -192,6 +213,15 @@ class Client:
         """The schedules of these apps' workflows."""
         return Schedules(self.door)
 
+    def lease(self, block: LeaseBlock[T], *, ttl: Duration = "30s") -> AbstractAsyncContextManager[T]:
+        """Hold a lease from outside: `async with client.lease(lock("ledger")) as held`.
+
+        It is renewed in the background; a program that is paused for longer than `ttl` loses it, whoever waits gets it,
+        and what runs in the block is cancelled: LeaseLost. Give `held.fence` to the outside system, if that can refuse
+        a smaller one.
+        """
+        return holding(resource_door(self.door), block, seconds(ttl), self._resources)
+
     @overload
     def handle(self, run_id: str) -> RunHandle[Any]: ...
     @overload
@@ -214,8 +244,16 @@ class Client:
     async def ask(
         self, target: Target, handler: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R: ...
-    async def ask(self, target: Target, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """What the run's or actor's handler returns; AskFailed if it raises."""
+    @overload
+    async def ask(self, target: Target, handler: str, *args: Any, **kwargs: Any) -> Any: ...
+    async def ask(self, target: Target, handler: Any, *args: Any, **kwargs: Any) -> Any:
+        """What the run's or actor's handler returns; AskFailed if it raises.
+
+        A handler whose class is not at hand may be given by its name: then the node checks the arguments, and the
+        result is of plain JSON types.
+        """
+        if isinstance(handler, str):
+            return await self._ask_by_name(target, handler, args, kwargs)
         definition = handler_definition(handler)
         encoded, _ = _checked(definition.call, args, kwargs)
         reply = await self.door.ask(address_of(target), definition.name, encoded, readonly=definition.readonly)
@@ -223,13 +261,40 @@ class Client:
             raise decode_ask_failure(reply.failure)
         return definition.result.decode(reply.result or b"null")
 
+    async def _ask_by_name(self, target: Target, handler: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        encoded = _by_name(handler, args, kwargs)
+        reply = await self.door.ask(address_of(target), handler, encoded, readonly=False, by_name=True)
+        if reply.failure is not None:
+            raise decode_ask_failure(reply.failure)
+        return msgspec.json.decode(reply.result or b"null")
+
+    @overload
     async def tell(
         self, target: Target, handler: Callable[Concatenate[Any, P], Any], *args: P.args, **kwargs: P.kwargs
-    ) -> None:
-        """Returns when the message is durable, not when it has been handled."""
+    ) -> None: ...
+    @overload
+    async def tell(self, target: Target, handler: str, *args: Any, **kwargs: Any) -> None: ...
+    async def tell(self, target: Target, handler: Any, *args: Any, **kwargs: Any) -> None:
+        """Returns when the message is durable, not when it has been handled. A name will do, as in `ask`."""
+        if isinstance(handler, str):
+            await self.door.tell(address_of(target), handler, _by_name(handler, args, kwargs), by_name=True)
+            return
         definition = tellable(handler)
         encoded, _ = _checked(definition.call, args, kwargs)
         await self.door.tell(address_of(target), definition.name, encoded)
+
+    async def complete(self, token: str, result: object = None) -> None:
+        """Say that a job has ended well; `token` is what `task_info().completion_token` was inside its `submit`.
+
+        BadRequest if that attempt of the job does not wait for it any more. The result has to fit the job's, which
+        shows when the run goes on.
+        """
+        await self.door.complete_job(token, values.encode(result, "the result given to complete()"), None)
+
+    async def fail(self, token: str, error: Exception | str) -> None:
+        """Say that a job has failed. It is tried again if its policy says so."""
+        raised = error if isinstance(error, Exception) else RuntimeError(error)
+        await self.door.complete_job(token, None, encode_failure(raised, (type(raised),)))
 
     async def list(self, *, status: str = "", workflow: str = "", limit: int = 100) -> list[RunSummary]:
         """Runs, newest first, at most `limit` (and at most 1,000); an empty filter matches all."""
@@ -266,7 +331,7 @@ class Client:
         definition = self._workflows.get(workflow) if isinstance(workflow, str) else workflow_of(workflow)[1]
         if definition is None:
             # Only the node knows the signature, and so the one form that digests are made of.
-            return workflow, None, CallCodec(_anything, name=workflow).encode(args, kwargs)[0], "", run_id, if_exists
+            return workflow, None, _by_name(workflow, args, kwargs), "", run_id, if_exists
         encoded, digest = _checked(definition.call, args, kwargs)
         return definition.name, definition, encoded, digest, run_id, if_exists
 
@@ -280,6 +345,7 @@ class _Remote(Protocol):
         metadata: Sequence[tuple[str, str | bytes]],
         credentials: Any,
         patience_s: float,
+        retry_overloaded: bool,
     ) -> AbstractAsyncContextManager[Door]: ...
 
 
@@ -292,6 +358,7 @@ async def connect(
     token: str | None = None,
     tls: Any = None,
     patience: Duration = "30s",
+    retry_overloaded: bool = True,
 ) -> AsyncGenerator[Client]:
     """A client of the node that listens at `target`, "host:port", for as long as the block lasts.
 
@@ -299,19 +366,34 @@ async def connect(
     None is plain text, for loopback. When the connection breaks it is made again, and calls are repeated without being
     carried out twice; `patience` is how long they wait for that. Unreachable if nobody answers at the beginning or for
     that long, NotAllowed if the node wants another `token`.
+
+    A node that is too busy refuses new work. Unless `retry_overloaded` is off, calls are then tried again, after the
+    delay that the node told and at growing intervals, for as long as `patience` lasts; only then they raise Overloaded.
     """
     apps = (app,) if isinstance(app, App) else tuple(app)
     metadata = [] if token is None else [("authorization", f"Bearer {token}")]
     # Imported by name, and only here: what users import must not load grpc.
     remote = cast("_Remote", import_module("understudy.remote.door"))
     async with remote.open_remote(
-        target, namespace=namespace, metadata=metadata, credentials=tls, patience_s=seconds(patience)
+        target,
+        namespace=namespace,
+        metadata=metadata,
+        credentials=tls,
+        patience_s=seconds(patience),
+        retry_overloaded=retry_overloaded,
     ) as door:
         yield Client(door, apps)
 
 
 def _anything(*args: Any, **kwargs: Any) -> None:
     """The signature of what nothing is known of."""
+
+
+def _by_name(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    """The encoded call of what nothing but the name is known of. UnknownName if that cannot be one."""
+    if not name.isprintable():
+        raise UnknownName(f"nothing can be called {name[:40]!a}")
+    return CallCodec(_anything, name=name).encode(args, kwargs)[0]
 
 
 def _checked(codec: CallCodec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, str]:

@@ -7,7 +7,47 @@ from typing import Literal
 import msgspec
 
 NodeStatus = Literal["active", "blocked", "draining", "lost"]
+WorkerStatus = Literal["active", "blocked", "away", "leaving", "lost"]
 DefinitionKind = Literal["workflow", "actor", "task"]
+
+
+class WorkerInfo(msgspec.Struct, frozen=True):
+    """Somebody who runs tasks for a node. Times in seconds since 1970; `blocked_since` None: it is not blocked.
+
+    `blocked_task` is thought to block it, at `blocked_at` (file:line). `trouble` says the same for people, or what else
+    is wrong; empty if nothing is. No `queues` are all of them.
+    """
+
+    worker_id: str
+    name: str
+    status: WorkerStatus
+    slots: int
+    used: int
+    queues: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    build: str = ""
+    agent: str = ""
+    joined_at: float = 0.0
+    blocked_since: float | None = None
+    blocked_task: str = ""
+    blocked_at: str = ""
+    trouble: str = ""
+
+
+class WaitingTasks(msgspec.Struct, frozen=True):
+    """Tasks that wait for a worker: `count` of them, the most urgent since `since` (seconds since 1970).
+
+    `workers` is how many could take such a task if they had room: nobody can if it is 0.
+    """
+
+    task: str
+    queue: str
+    namespace: str
+    slots: int
+    labels: tuple[str, ...]
+    count: int
+    since: float
+    workers: int
 
 
 class NodeInfo(msgspec.Struct, frozen=True):
@@ -23,6 +63,9 @@ class NodeInfo(msgspec.Struct, frozen=True):
     open_attempts: int = 0
     turns: int = 0
     trouble: str = ""
+    open_calls: int = 0
+    workers: tuple[WorkerInfo, ...] = ()
+    waiting: tuple[WaitingTasks, ...] = ()
 
 
 class HandlerInfo(msgspec.Struct, frozen=True):

@@ -16,8 +16,41 @@ from uuid import UUID
 import msgspec
 
 if TYPE_CHECKING:
-    from understudy.definitions import HandlerDefinition, TaskDefinition, WorkflowDefinition
+    from understudy.definitions import (
+        HandlerDefinition,
+        OperationDefinition,
+        ResourceDefinition,
+        TaskDefinition,
+        WorkflowDefinition,
+    )
     from understudy.options import TaskOptions
+
+
+class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A lease of the resource at `address` (`kind/id`). `kind` is its type, empty for locks and semaphores.
+
+    `alone`: whoever has it has all of it. `wait_s` None: as long as it takes. `spec` is JSON, `capacity` a semaphore's.
+    """
+
+    address: str
+    kind: str = ""
+    units: int = 1
+    exclusive: bool = False
+    alone: bool = False
+    priority: int = 0
+    wait_s: float | None = None
+    spec: str = ""
+    digest: str = ""
+    capacity: int | None = None
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """The lease that the call `number` got. `handle` is JSON."""
+
+    number: int
+    fence: int
+    units: int
+    handle: bytes = b"null"
 
 
 class RunContext(Protocol):
@@ -53,6 +86,23 @@ class RunContext(Protocol):
         self, key_suffix: str, handler: HandlerDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None: ...
 
+    def remind(
+        self,
+        id: str,
+        delay_s: float,
+        handler: HandlerDefinition,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        every: bool,
+    ) -> None:
+        """Have the actor told by itself after `delay_s`, and with `every` again and again, unless its handler fails."""
+        ...
+
+    def forget(self, id: str) -> None:
+        """Take a reminder back, unless the handler fails."""
+        ...
+
     def wait_until(self, predicate: Callable[[], Any]) -> Awaitable[Any]:
         """The predicate's first value that is neither None nor False; asked again after every change."""
         ...
@@ -62,6 +112,24 @@ class RunContext(Protocol):
         ...
 
     def patched(self, patch_id: str) -> bool: ...
+    def request_lease(self, request: LeaseRequest) -> tuple[int, Awaitable[Granted]]:
+        """Ask for a lease: the number of the call, and what is granted."""
+        ...
+
+    def end_lease(self, number: int) -> None:
+        """The block of this call has ended. Nothing happens if it holds nothing."""
+        ...
+
+    def invoke(
+        self, number: int, operation: OperationDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Awaitable[Any]:
+        """An operation under the lease that the call `number` got."""
+        ...
+
+    def resource(self, kind: str) -> ResourceDefinition:
+        """The resource type of this name; UnknownName if it is not here."""
+        ...
+
     def now(self) -> datetime: ...
     def random(self) -> Random: ...
     def uuid4(self) -> UUID: ...
@@ -82,6 +150,8 @@ class TaskInfo(msgspec.Struct, frozen=True):
     attempt: int
     dispatch: int
     progress: Any = None
+    completion_token: str = ""
+    """Inside a job's `submit`: what lets others say how the job ended, by `client.complete(token, result)`."""
 
 
 class AttemptContext(Protocol):
@@ -95,3 +165,5 @@ class AttemptContext(Protocol):
 
 current_run: ContextVar[RunContext | None] = ContextVar("understudy_run", default=None)
 current_attempt: ContextVar[AttemptContext | None] = ContextVar("understudy_attempt", default=None)
+current_leases: ContextVar[tuple[tuple[int, str, bool], ...]] = ContextVar("understudy_leases", default=())
+"""The blocks that the code is in, outermost first: the call, the address, and whether it has all of it."""

@@ -13,10 +13,28 @@ from typing import Any, Literal, Protocol
 import msgspec
 from msgspec import Raw
 
-from understudy.failures import FailureLike
+from understudy.failures import FailureFields, FailureLike
+from understudy.schedules import ScheduleDoor
 
 RunStatus = Literal["running", "succeeded", "failed", "cancelled", "terminated", "timed_out", "held"]
 IfExists = Literal["return", "error"]
+
+
+class JobSummary(msgspec.Struct, frozen=True):
+    """A job of a run. `status`: submitting, finding, open, uncertain or stopping; `handle` is JSON, or None.
+
+    `build` is of the code that submitted it, `since` is when, in seconds since 1970.
+    """
+
+    run_id: str
+    execution: int
+    call: int
+    attempt: int
+    task: str
+    status: str
+    since: float
+    build: str
+    handle: Any
 
 
 class StartedRun(msgspec.Struct, frozen=True):
@@ -105,7 +123,7 @@ class HistoryTurn(msgspec.Struct, frozen=True):
     records: list[dict[str, Any]]
 
 
-class Door(Protocol):
+class Door(ScheduleDoor, Protocol):
     """An address is `kind/id` within the door's namespace: `run/<run id>` or `actor.<class>/<id>`."""
 
     async def start(
@@ -124,11 +142,17 @@ class Door(Protocol):
         """Returns when the run has ended or is held."""
         ...
 
-    async def tell(self, address: str, handler: str, args: bytes) -> None:
-        """Durable when it returns."""
+    async def tell(self, address: str, handler: str, args: bytes, *, by_name: bool = False) -> None:
+        """Durable when it returns.
+
+        `by_name`: the caller knows no more of the handler than its name, so that it is looked up where its code is.
+        UnknownName if there is none, BadInput if it does not take these arguments, BadRequest if it is read-only.
+        """
         ...
 
-    async def ask(self, address: str, handler: str, args: bytes, *, readonly: bool) -> AskReply: ...
+    async def ask(self, address: str, handler: str, args: bytes, *, readonly: bool, by_name: bool = False) -> AskReply:
+        """`by_name`: as in `tell`; and whether the handler is read-only is looked up, too."""
+        ...
 
     async def cancel(self, run_id: str, reason: str) -> None:
         """Durable when it returns; the run then cleans up in its own time."""
@@ -137,7 +161,7 @@ class Door(Protocol):
     async def terminate(self, run_id: str, reason: str) -> None: ...
 
     async def release(self, run_id: str) -> None:
-        """Let a held run go on."""
+        """Let a held run go on. BadRequest if it is not held, or its journal still does not fit the code."""
         ...
 
     async def retry(
@@ -157,6 +181,18 @@ class Door(Protocol):
 
     async def history(self, run_id: str, after: int, limit: int) -> list[HistoryTurn]:
         """At most `limit` turns after turn `after`, in order."""
+        ...
+
+    async def complete_job(self, token: str, result: bytes | None, failure: FailureFields | None) -> None:
+        """Say how the job of this completion token ended. BadRequest if it does not wait for that (any more)."""
+        ...
+
+    async def settle_job(self, run_id: str, call: int, handle: bytes | None) -> None:
+        """Say of an uncertain job that it is there, as `handle`, or (None) is not. BadRequest if it is not uncertain."""
+        ...
+
+    async def jobs_of(self, run_id: str) -> list[JobSummary]:
+        """The jobs of a run that the outside system has, or may have."""
         ...
 
     async def list_runs(self, *, status: str, workflow: str, limit: int) -> list[RunSummary]:

@@ -12,6 +12,11 @@
     ├── TaskFailed             a task's, seen by the workflow that called it
     │   └── TaskTimedOut
     ├── AskFailed              a handler's, seen by whoever asked it
+    ├── LeaseTimedOut          nobody's: others held the resource for as long as one was willing to wait
+    ├── LeaseLost              the holder's: it comes with a lease that has ended
+    ├── ResourceFailed         the resource's: it could not be created, or is of no use any more
+    ├── OperationUncertain     nobody's: it was done, or it was not, and nobody can tell
+    │   └── AskCycle               nobody's in particular: actors that ask each other in a circle
     ├── Overloaded             nobody's: a bound was reached; try again after `retry_after_s`
     ├── NotAllowed             the caller's: no token, or one whose role is not enough
     ├── Unreachable            the network's: no node answers
@@ -111,6 +116,33 @@ class AskFailed(UnderstudyError):
         self.type = type
         self.message = message
         self.traceback = traceback
+
+
+class AskCycle(AskFailed):
+    """The asked actor waits, by way of others, for the one that asks: neither could ever answer.
+
+    An actor takes one message at a time. The message names the circle; tell instead of asking somewhere in it. The ask
+    that closes the circle raises it, and so do those before it whose handlers do not catch it.
+    """
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class LeaseTimedOut(UnderstudyError):
+    """No lease could be had within the time that was given. Wait longer, or see who holds it."""
+
+
+class LeaseLost(UnderstudyError):
+    """The lease has ended while its holder thought that it had it: get another one, and begin again what needs it."""
+
+
+class ResourceFailed(UnderstudyError):
+    """The resource could not be created, or is of no use any more; `understudy resources show` says why."""
+
+
+class OperationUncertain(UnderstudyError):
+    """An operation was under way when its node was lost: look at the outside system before you repeat it."""
 
 
 class Overloaded(UnderstudyError):

@@ -17,8 +17,15 @@ from msgspec import Raw
 
 from understudy import values
 from understudy.errors import (
+    AskCycle,
     AskFailed,
     BadInput,
+    BadRequest,
+    LeaseLost,
+    LeaseTimedOut,
+    OperationUncertain,
+    Overloaded,
+    ResourceFailed,
     RunCancelled,
     RunError,
     RunFailed,
@@ -26,6 +33,7 @@ from understudy.errors import (
     RunTimedOut,
     TaskFailed,
     TaskTimedOut,
+    UnknownName,
 )
 
 FailureKind = Literal["error", "timeout", "cancelled", "lost", "returned"]
@@ -107,7 +115,34 @@ def decode_run_failure(run_id: str, failure: FailureLike, raises: Sequence[type[
 
 def decode_ask_failure(failure: FailureLike) -> Exception:
     """The exception that whoever asked a handler sees."""
-    return _caused(AskFailed(failure.type, failure.message, failure.traceback), failure)
+    kind = AskCycle if failure.type == AskCycle.__name__ else AskFailed
+    return _caused(kind(failure.type, failure.message, failure.traceback), failure)
+
+
+_LEASE_ERRORS: Final[dict[str, type[Exception]]] = {
+    "BadRequest": BadRequest,
+    "LeaseLost": LeaseLost,
+    "OperationUncertain": OperationUncertain,
+    "Overloaded": Overloaded,
+    "UnknownName": UnknownName,
+}
+
+
+def decode_lease_failure(failure: FailureLike) -> Exception:
+    """The exception that whoever asked for a lease sees."""
+    if failure.kind == "timeout":
+        return LeaseTimedOut(f"{failure.message}; give it more time (wait=), or look who has it: understudy resources")
+    kind = _LEASE_ERRORS.get(failure.type)
+    if kind is not None:
+        return kind(failure.message)
+    why = failure.message if failure.type == "ResourceFailed" else f"{failure.type}: {failure.message}"
+    return _caused(ResourceFailed(why), failure)
+
+
+def decode_operation_failure(failure: FailureLike, raises: Sequence[type[Exception]] = ()) -> Exception:
+    """The exception that the caller of an operation sees. What user code raised has a traceback."""
+    kind = None if failure.traceback else _LEASE_ERRORS.get(failure.type)
+    return decode_failure(failure, raises) if kind is None else kind(failure.message)
 
 
 _ENDS: Final[dict[str, type[RunError]]] = {

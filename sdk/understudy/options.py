@@ -50,6 +50,26 @@ def _parse(text: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
+_RATE: Final = re.compile(r"(\d+(?:\.\d+)?)/(\d+(?:\.\d+)?)?(ms|s|m|h|d)")
+
+Rate = float | int | str
+"""So many a second, or text such as "20/s", "100/m" or "5/10s"."""
+
+
+def per_second(rate: Rate) -> float:
+    """`rate` in starts a second; BadDefinition if it is none."""
+    if isinstance(rate, str):
+        found = _RATE.fullmatch(rate.replace(" ", ""))
+        if found is None or not float(found[2] or 1):
+            raise BadDefinition(f'{rate!r} is not a rate; write a number a second, or text such as "20/s" or "5/10s"')
+        value = float(found[1]) / (float(found[2] or 1) * _UNITS[found[3]])
+    else:
+        value = float(rate)
+    if not 0 < value < 1e9:
+        raise BadDefinition(f"{rate!r} is not a rate above 0")
+    return value
+
+
 class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     """When a failed attempt is tried again, as journalled. All times in seconds.
 
@@ -134,12 +154,35 @@ def checked_label(label: str) -> str:
 
 Isolation = Literal["", "process"]
 
+UnknownSubmit = Literal["fail", "resubmit", "hold"]
+"""What becomes of a job whose submit may or may not have reached the outside system, where `find` cannot tell."""
+
+
+class JobOptions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is particular to a task whose work happens in an outside system; journalled with the call.
+
+    `poll`, `cancel` and `find` say whether there are such methods. Polls come every `every_s`, growing by `factor` up to
+    `cap_s`, and `poll_errors` in a row that fail are a failure of the attempt. One call of any of the methods may take
+    `call_timeout_s`.
+    """
+
+    poll: bool = True
+    cancel: bool = True
+    find: bool = False
+    every_s: float = 10.0
+    factor: float = 1.0
+    cap_s: float = 60.0
+    poll_errors: int = 10
+    call_timeout_s: float = 60.0
+    unknown: UnknownSubmit = "fail"
+
 
 class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """Everything the runtime must know to run one call of a task; journalled with the call.
 
     `timeout_s` bounds one attempt from start to finish, `deadline_s` all attempts and delays together,
-    `heartbeat_s` the silence of an attempt that has called `heartbeat()` or must. None means unbounded.
+    `heartbeat_s` the silence of an attempt that has called `heartbeat()` or must, `queue_timeout_s` how long an attempt
+    may wait for somebody to begin with it. None means unbounded.
     `version` takes part in the decision whether a retried run may reuse a finished task.
 
     It waits in `queue`, the more urgently the higher its `priority`, for a worker that takes from this queue,
@@ -158,3 +201,5 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     priority: int = 0
     slots: int = 1
     labels: tuple[str, ...] = ()
+    queue_timeout_s: float | None = None
+    job: JobOptions | None = None

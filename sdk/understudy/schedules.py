@@ -10,11 +10,10 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from understudy.errors import BadRequest
 from understudy.options import Duration
 from understudy.scheduling import (
     CatchUp,
@@ -70,10 +69,8 @@ class ScheduleDoor(Protocol):
 class Schedules:
     """The schedules of a namespace. Changes are durable when the call returns; UnknownName if there is no such one."""
 
-    def __init__(self, door: object) -> None:
-        if not hasattr(door, "set_schedule"):
-            raise BadRequest("schedules cannot be reached over this connection; use the command line or embedded()")
-        self._door = cast("ScheduleDoor", door)
+    def __init__(self, door: ScheduleDoor) -> None:
+        self._door = door
 
     async def create(
         self,

@@ -30,6 +30,10 @@ run side by side. `cancel`, `terminate`: what runs is ended that way, and the ne
 RangeOverlap = Literal["buffer", "allow"]
 
 MIN_EVERY_S: Final = 1.0
+MAX_SPAN_S: Final = 100 * 365 * 86400.0
+"""Of intervals and jitter: a hundred years, as for all durations."""
+MAX_AT: Final = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
+"""The last moment that can be named, which leaves calendars some years to look ahead in; the first is 1970."""
 MAX_CRONS: Final = 16
 MAX_SCHEDULE_ID_CHARS: Final = 200
 
@@ -143,12 +147,15 @@ def checked(spec: ScheduleSpec) -> ScheduleSpec:
         raise BadDefinition(f"{len(spec.cron)} cron expressions: at most {MAX_CRONS} will do")
     for expression in spec.cron:
         crons.parse(expression)
-    if spec.every_s is not None and spec.every_s < MIN_EVERY_S:
-        raise BadDefinition(f"every={spec.every_s:g}: intervals are at least {MIN_EVERY_S:g} second long")
+    if spec.every_s is not None and not MIN_EVERY_S <= spec.every_s <= MAX_SPAN_S:
+        raise BadDefinition(f"every={spec.every_s:g}: intervals are {MIN_EVERY_S:g} second to 100 years long")
+    for at in (spec.starts_at, spec.ends_at):
+        if at is not None:
+            checked_moment(at)
     if spec.starts_at is not None and spec.ends_at is not None and spec.ends_at < spec.starts_at:
         raise BadDefinition("the schedule ends before it starts")
-    if not 0 <= spec.jitter_s < float("inf"):
-        raise BadDefinition(f"jitter={spec.jitter_s:g}: give 0 seconds or more")
+    if not 0 <= spec.jitter_s <= MAX_SPAN_S:
+        raise BadDefinition(f"jitter={spec.jitter_s:g}: give 0 seconds to 100 years")
     if spec.catch_up not in get_args(CatchUp) or spec.overlap not in get_args(Overlap):
         raise BadDefinition(f"catch_up={spec.catch_up!r}, overlap={spec.overlap!r}: there is no such policy")
     zone(spec.tz)
@@ -177,7 +184,14 @@ def moment(at: datetime) -> float:
     """Seconds since 1970, to the millisecond; BadDefinition if `at` does not say in which time zone it is."""
     if at.tzinfo is None:
         raise BadDefinition(f"{at.isoformat()} has no time zone; give datetime(..., tzinfo=UTC), for example")
-    return round(at.timestamp(), 3)
+    return checked_moment(round(at.timestamp(), 3))
+
+
+def checked_moment(at: float) -> float:
+    """BadDefinition if `at`, in seconds since 1970, is a time that schedules do not reckon with."""
+    if not 0 <= at <= MAX_AT:
+        raise BadDefinition(f"{at:.0f} s since 1970 is no time for a schedule: give one between 1970 and the year 9000")
+    return at
 
 
 def checked_schedule_id(schedule_id: str) -> str:

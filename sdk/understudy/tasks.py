@@ -74,6 +74,7 @@ class Task(Generic[P, R]):
         priority: int | None = None,
         slots: int | None = None,
         labels: Sequence[str] | None = None,
+        queue_timeout: Duration | None = None,
     ) -> Task[P, R | None]: ...
     @overload
     def with_(
@@ -90,6 +91,7 @@ class Task(Generic[P, R]):
         priority: int | None = None,
         slots: int | None = None,
         labels: Sequence[str] | None = None,
+        queue_timeout: Duration | None = None,
     ) -> Task[P, R]: ...
     def with_(self, *, optional: bool | None = None, **options: Any) -> Task[P, Any]:
         """The same task with other options for the calls made through it; what is not given stays."""
@@ -121,6 +123,7 @@ def given_options(
     priority: int | None = None,
     slots: int | None = None,
     labels: Sequence[str] | None = None,
+    queue_timeout: Duration | None = None,
 ) -> dict[str, Any]:
     """Those fields of `TaskOptions` that were given."""
     fields: dict[str, Any] = {
@@ -136,5 +139,6 @@ def given_options(
         "priority": None if priority is None else checked_priority(priority),
         "slots": None if slots is None else checked_slots(slots),
         "labels": None if labels is None else checked_labels(labels),
+        "queue_timeout_s": None if queue_timeout is None else seconds(queue_timeout),
     }
     return {name: value for name, value in fields.items() if value is not None}

@@ -24,7 +24,7 @@ import msgspec
 
 from understudy.app import App
 from understudy.client import Client
-from understudy.door import Door, HistoryTurn, Outcome
+from understudy.door import Door, HistoryTurn, IfExists, Outcome
 from understudy.errors import BadInput, UnderstudyError
 from understudy.options import Duration, seconds
 
@@ -62,6 +62,12 @@ class _PassingTime:
             return await self._door.wait(run_id)
         finally:
             nobody_waits()
+
+    async def run(
+        self, workflow: str, input: bytes, digest: str, *, run_id: str | None, if_exists: IfExists
+    ) -> Outcome:
+        started = await self._door.start(workflow, input, digest, run_id=run_id, if_exists=if_exists)
+        return await self.wait(started.run_id)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._door, name)

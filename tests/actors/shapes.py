@@ -18,13 +18,17 @@ from tests.corpus import SHAPES
 from understudy import (
     Actor,
     App,
+    AskFailed,
     Retry,
     TaskFailed,
     continue_as_new,
+    forget,
     handler,
     now,
     random,
     readonly,
+    remind,
+    remind_every,
     task_info,
     uuid4,
     wait_until,
@@ -140,6 +144,42 @@ class Tally(Actor):
         return self.counts.get(name, 0)
 
 
+@app.actor
+class Clockwork(Actor):
+    """Winds down: ticks every two seconds until it has ticked `turns` times, and asks a neighbour each time."""
+
+    turns: int = 0
+    ticks: list[str] = []
+
+    @handler
+    def wind(self, turns: int) -> None:
+        self.turns = turns
+        remind_every("tick", "2s", Clockwork.tick)
+        remind("strike", "3s", Clockwork.strike, "cuckoo")
+        remind("never", "4s", Clockwork.strike, "forgotten")
+
+    @handler
+    async def tick(self) -> None:
+        self.ticks.append(await step(f"tick {len(self.ticks)}"))
+        forget("never")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                self.ticks.append(str(await Tally.at("clock").ask(Tally.add_slowly, "tick")))
+        if len(self.ticks) >= self.turns:
+            forget("tick")
+
+    @handler
+    async def strike(self, sound: str) -> None:
+        try:
+            await Clockwork.at("neighbour").ask(Clockwork.echo, sound)
+        except AskFailed as error:
+            self.ticks.append(error.type)
+
+    @handler
+    async def echo(self, sound: str) -> None:
+        await Clockwork.at("clock").ask(Clockwork.echo, sound)
+
+
 @app.workflow
 async def tallying(name: str) -> list[Any]:
     """Between asks it pauses: what two runs ask at one and the same instant may be taken in either order."""
@@ -247,6 +287,7 @@ SCENARIOS: dict[str, Scenario] = {
     "continued": _scenario((0.0, _ONE, starting("loops", 3))),
     "cancelled": _scenario((0.0, _ONE, starting("cleans_up")), (0.043, _ONE, Cancel("enough"))),
     "cancelled_child": _scenario((0.0, _ONE, starting("parent")), (0.043, _ONE, Cancel("enough"))),
+    "clockwork": _scenario((0.0, actor_key("default", "Clockwork", "clock"), _ask("wind", 4))),
     "tally_asked": _scenario(
         (0.0, actor_key("default", "Tally", "shared"), _ask("add_slowly", "z")),
         (0.003, actor_key("default", "Tally", "shared"), _ask("add", "z")),

@@ -19,17 +19,19 @@ from tests.actors.shapes import SCENARIOS, Scenario, app
 from tests.actors.world import T0, Outside, RecordedStore, World, cut_after, living
 from understudy_runtime.actors import writing
 from understudy_runtime.actors.journal import decode
+from understudy_runtime.core.actor import Kept
 from understudy_runtime.core.calls import Caller, idempotency_key
 from understudy_runtime.core.keys import ACTOR_PREFIX, RUN, kind_of
+from understudy_runtime.core.kinds import Command, Input
 from understudy_runtime.core.messages import Description, ReplayFrom
 from understudy_runtime.core.ports import JournalRow, TurnWrite
 from understudy_runtime.core.records import (
     AnyRecord,
-    Command,
     ContinuedAsNew,
     Delivered,
     ExecutionStarted,
-    Input,
+    ReminderForgotten,
+    ReminderSet,
     Replied,
     StateSet,
     TaskGaveUp,
@@ -182,6 +184,7 @@ def until_it_ends(key: str, found: Iterator[Activation]) -> Iterator[Activation]
 def beginnings(key: str, turns: list[Turn]) -> list[tuple[ReplayFrom, Raw | None]]:
     """Where a program began anew, and the state it began with: each execution of a run, each handler of an actor."""
     found: list[tuple[ReplayFrom, Raw | None]] = []
+    reminders: set[str] = set()
     value: Raw | None = None
     for turn in turns:
         for record in turn.records:
@@ -189,9 +192,14 @@ def beginnings(key: str, turns: list[Turn]) -> list[tuple[ReplayFrom, Raw | None
                 case ExecutionStarted(execution=execution):
                     found.append((ReplayFrom(turn.seq, execution=execution), None))
                 case Delivered(delivery=delivery) if kind_of(key) != RUN:
-                    found.append((ReplayFrom(turn.seq, delivery=delivery), value))
+                    kept = Kept(value, reminders=tuple(reminders))
+                    found.append((ReplayFrom(turn.seq, delivery=delivery), Raw(encode(kept))))
                 case StateSet(state=state):
                     value = state
+                case ReminderSet(id=name):
+                    reminders.add(name)
+                case ReminderForgotten(id=name):
+                    reminders.discard(name)
                 case _:
                     pass
     return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from tests.actors.world import SlowStore, World, living, run, starting
 from understudy import Actor, App, handler, readonly, wait_until
 from understudy.errors import StoreError
 from understudy_runtime.actors.cell import Query
-from understudy_runtime.actors.committer import MAX_BATCH_TURNS
+from understudy_runtime.actors.committer import MAX_BATCH_TURNS, RELEASED_AT_ONCE
 from understudy_runtime.core.keys import actor_key
 from understudy_runtime.core.messages import Accepted, Deliver, Describe, Description, Settled, Started
 from understudy_runtime.core.ports import CommitFailed
@@ -185,6 +186,35 @@ async def test_reads_beyond_the_size_of_a_batch_let_no_write_slip_out_with_them(
         store.answer()
         await world.breathe()
         assert written[0].result == Raw(b"7")
+        store.is_slow = False
+
+
+async def test_a_large_batch_is_let_out_in_slices_and_in_order() -> None:
+    count = 2 * RELEASED_AT_ONCE + 1
+    store = SlowStore()
+    async with living([app], store) as world:
+        await box(world)
+        store.is_slow = True
+        first = world.deliver(run("other"), starting("one_task"))
+        await world.breathe()
+        order: list[int] = []
+
+        def answered(number: int, _: object) -> None:
+            order.append(number)
+
+        for number in range(count):
+            world.engine.deliver(run("box"), put(number), partial(answered, number))
+        await world.breathe()
+        store.answer()
+        await world.breathe()
+        assert (len(first), order) == (1, [])
+        store.answer()
+        seen = [0]
+        while len(order) < count:
+            await asyncio.sleep(0)
+            seen.append(len(order))
+        assert order == list(range(count))
+        assert max(after - before for before, after in pairwise(seen)) == RELEASED_AT_ONCE
         store.is_slow = False
 
 

@@ -14,13 +14,13 @@ from tests.actors.world import T0, Outside, RecordedStore, living, run, starting
 from understudy_runtime.core import calls
 from understudy_runtime.core.actor import ActorMachine
 from understudy_runtime.core.keys import RUN, kind_of
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Accepted, Cancel, Decision, RetryRun, Terminate
 from understudy_runtime.core.records import (
     AttemptDispatched,
     AttemptFailed,
     Ended,
     ExecutionStarted,
-    Failure,
     TaskGaveUp,
     TaskSucceeded,
 )

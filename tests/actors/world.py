@@ -26,6 +26,7 @@ from understudy_runtime.actors.cell import Query
 from understudy_runtime.actors.engine import Engine
 from understudy_runtime.core.actor import ActorMachine
 from understudy_runtime.core.keys import RUN, SCHEDULE, id_of, run_key
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import (
     AnyMessage,
     AttemptEnded,
@@ -37,7 +38,6 @@ from understudy_runtime.core.messages import (
     Token,
 )
 from understudy_runtime.core.ports import CommitFailed, Report, Store, TurnWrite
-from understudy_runtime.core.records import Failure
 from understudy_runtime.core.run import RunMachine
 from understudy_runtime.core.schedule import ScheduleMachine
 from understudy_runtime.execution.calendar import ZoneCalendar

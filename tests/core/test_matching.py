@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy_runtime.core.matching import AGE_S, PATIENCE_S, Matching, Need, Offer
+from understudy_runtime.core.matching import AGE_S, PATIENCE_S, Matching, Need, Offer, _Seat
 
 ONE = Need("t")
 
@@ -78,6 +81,77 @@ def test_among_equals_the_one_left_alone_for_longest_is_next() -> None:
         matching.freed(worker, 1)
     arrive(matching, 4, 5, 6)
     assert given_out(matching) == [(4, "w2"), (5, "w0"), (6, "w1")]
+
+
+@given(
+    workers=st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["", "gpu"])), min_size=1, max_size=6),
+    steps=st.lists(st.tuples(st.sampled_from(["task", "end", "close", "open", "grant", "again"]), st.integers(0, 99))),
+)
+def test_whatever_happens_to_workers_the_lowest_share_with_room_is_next(
+    workers: list[tuple[int, str]], steps: list[tuple[str, int]]
+) -> None:
+    """As a look at every worker would have it."""
+    matching = Matching[int]()
+    slots = {f"w{n}": count for n, (count, _) in enumerate(workers)}
+    used, credit, closed = dict.fromkeys(slots, 0), dict.fromkeys(slots, 2), set[str]()
+    for n, (count, label) in enumerate(workers):
+        matching.join(f"w{n}", Offer(frozenset({"t"}), count, frozenset({label})), credit=2)
+    for key, (step, chance) in enumerate(steps):
+        name = f"w{chance % len(slots)}"
+        if step == "task":
+            room = {w for w in slots if w not in closed and min(slots[w] - used[w], credit[w]) > 0}
+            arrive(matching, key)
+            given = given_out(matching)
+            assert len(given) == bool(room)
+            for _, worker in given:
+                assert worker in room
+                assert used[worker] / slots[worker] == min(used[w] / slots[w] for w in room)
+                used[worker] += 1
+                credit[worker] -= 1
+            matching.remove(key)
+        elif step == "end" and used[name]:
+            used[name] -= 1
+            matching.freed(name, 1)
+        elif step in ("close", "open"):
+            matching.set_open(name, step == "open")
+            closed = closed | {name} if step == "close" else closed - {name}
+        elif step == "grant":
+            credit[name] += 1
+            matching.grant(name, 1)
+        elif step == "again":
+            count, label = workers[int(name[1:])]
+            credit[name] = 1
+            closed -= {name}
+            matching.join(name, Offer(frozenset({"t"}), count, frozenset({label, f"{chance % 3}"})), used[name], 1)
+
+
+def test_a_decision_does_not_look_at_every_worker() -> None:
+    """Counted, because time tells little: how often a seat's room is looked at for one more task among very many."""
+    looked = {10: 0, 10_000: 0}
+    for workers in looked:
+        matching = table(*[3] * workers)
+        arrive(matching, *range(2 * workers))
+        given_out(matching)
+        with counting_looks() as looks:
+            for task in range(100):
+                arrive(matching, -1 - task)
+                ((_, worker),) = given_out(matching)
+                matching.freed(worker, 1)
+        looked[workers] = looks[0]
+    assert looked[10_000] <= 2 * looked[10]
+
+
+@contextmanager
+def counting_looks() -> Generator[list[int]]:
+    looks, free = [0], cast("property", _Seat.__dict__["free"])
+
+    def counted(seat: _Seat) -> int:
+        looks[0] += 1
+        return int(free.__get__(seat))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Seat, "free", property(counted))
+        yield looks
 
 
 # --- who may take what

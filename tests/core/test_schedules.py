@@ -325,6 +325,46 @@ def test_pausing_and_resuming_again_records_nothing() -> None:
     assert not bench.tell(ResumeSchedule()).append
 
 
+@pytest.mark.parametrize(
+    ("command", "undone"),
+    [
+        (SetSchedule(spec(2 * HOUR), "update", idempotency_key="k"), SetSchedule(spec(), "update")),
+        (SetSchedule(spec(), idempotency_key="k"), SetSchedule(spec(2 * HOUR), "update")),
+        (PauseSchedule("x", "k"), ResumeSchedule()),
+        (ResumeSchedule("", "k"), PauseSchedule()),
+        (DeleteSchedule("k"), SetSchedule(spec())),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_a_command_sent_again_does_not_undo_what_others_have_changed(command: AnyMessage, undone: AnyMessage) -> None:
+    bench = Bench(spec())
+    bench.tell(command)
+    bench.tell(undone)
+    before = bench.described()
+    decision = bench.tell(command)
+    assert (decision.append, decision.reply) == ([], Accepted())
+    assert bench.described() == before
+    bench.check_recovery()
+
+
+def test_a_key_of_one_kind_of_request_is_refused_for_another() -> None:
+    bench = Bench(spec())
+    bench.tell(TriggerSchedule("k"))
+    reply = bench.tell(BackfillSchedule(T0, T0, idempotency_key="k")).reply
+    assert isinstance(reply, Refused)
+    assert "another kind of request" in reply.message
+
+
+def test_a_note_stays_until_there_is_another() -> None:
+    bench = Bench()
+    bench.tell(SetSchedule(spec(), note="a"))
+    bench.tell(SetSchedule(spec(2 * HOUR), "update"))
+    assert bench.described().note == "a"
+    bench.tell(SetSchedule(spec(), "update", note="b"))
+    assert bench.described().note == "b"
+    bench.check_recovery()
+
+
 def test_a_schedule_may_be_paused_from_the_beginning() -> None:
     bench = Bench()
     bench.tell(SetSchedule(spec(), paused=True, note="not yet"))

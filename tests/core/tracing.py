@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import NODEFAULT, Raw
 
-from understudy.options import RetryPolicy, TaskOptions
+from understudy.options import JobOptions, RetryPolicy, TaskOptions
 from understudy_runtime.actors import turns
 from understudy_runtime.actors.cell import Cell, Phase
 from understudy_runtime.core.actor import ActorMachine
@@ -33,13 +33,16 @@ from understudy_runtime.core.messages import (
     AttemptEnded,
     AttemptProgressed,
     Cancel,
+    CompleteJob,
     Decision,
     Deliver,
     Describe,
     Hold,
+    ListJobs,
     Recovered,
     Release,
     RetryRun,
+    SettleJob,
     Start,
     Terminate,
     TimerDue,
@@ -237,6 +240,13 @@ def message(words: list[str], cell: Cell) -> AnyMessage:
             return Release()
         case "describe":
             return Describe()
+        case "complete":
+            execution, call, attempt = map(int, plain[0].split("."))
+            return CompleteJob(execution, call, attempt, _raw(named.get("result", "")), _failure(named))
+        case "settle":
+            return SettleJob(int(plain[0]), _raw(named.get("handle", "")))
+        case "jobs":
+            return ListJobs()
         case _:
             raise ValueError(f"no such message: {words}")
 
@@ -285,7 +295,16 @@ def _options(named: dict[str, str]) -> TaskOptions:
         deadline_s=_number(named.get("deadline", "")),
         optional="optional" in named,
         version=named.get("version", ""),
+        timeout_s=_number(named.get("timeout", "")),
+        job=_job(named["job"]) if "job" in named else None,
     )
+
+
+def _job(text: str) -> JobOptions:
+    """The methods it has, and its policy for unknown submits: `job=poll+cancel+hold`."""
+    words = text.split("+")
+    unknown = next((word for word in words if word in ("resubmit", "hold")), "fail")
+    return JobOptions(poll="poll" in words, cancel="cancel" in words, find="find" in words, unknown=unknown)  # type: ignore[arg-type]
 
 
 def _token(text: str, named: dict[str, str], cell: Cell) -> Token:
@@ -364,6 +383,8 @@ def shown(value: msgspec.Struct) -> str:
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not NODEFAULT:
+        return field.default_factory()
     return field.default if field.default is not NODEFAULT else object()
 
 

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from tests.execution import sample
@@ -18,6 +20,7 @@ from understudy_runtime.core.ports import Report
 from understudy_runtime.core.workers import (
     HEARTBEAT_S,
     MAX_WORKER_SLOTS,
+    OVERDUE_S,
     SESSION_TIMEOUT_S,
     FromWorker,
     GivenBack,
@@ -28,7 +31,9 @@ from understudy_runtime.core.workers import (
 )
 from understudy_runtime.execution import pool as pool_module
 from understudy_runtime.execution.executor import Limits, LocalExecutor
-from understudy_runtime.execution.pool import LOOK_EVERY_S, WorkerPool
+from understudy_runtime.execution.pool import LOOK_EVERY_S, SHOW_LOST_S, WorkerPool
+from understudy_runtime.execution.processes import LOAD_TIMEOUT_S
+from understudy_runtime.execution.ready import RECONNECT_S
 from understudy_runtime.node.virtual import VirtualClock
 
 pytestmark = pytest.mark.anyio
@@ -82,8 +87,8 @@ class World:
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
-        local = NoTasks({}, self.clock)
-        self.pool = WorkerPool(self.clock, local, node="n1")
+        self.local: LocalExecutor = NoTasks({}, self.clock)
+        self.pool = WorkerPool(self.clock, self.local, node="n1")
         self.reports: list[Report] = []
         self.pool.open(self.reports.extend)
         self._calls = 0
@@ -100,6 +105,25 @@ class World:
         if credits:
             worker.grant(credits)
         return worker
+
+    def restart(self) -> None:
+        """The node's next incarnation, which knows nothing of workers."""
+        self.pool = WorkerPool(self.clock, NoTasks({}, self.clock), node="n2")
+        self.reports = []
+        self.pool.open(self.reports.extend)
+
+    def again(self, *tokens: Token, task: str = "t") -> list[Token]:
+        """Runs give out again what was out when the last node ended."""
+        newer = [msgspec.structs.replace(token, dispatch=token.dispatch + 1) for token in tokens]
+        self.pool.start([Dispatch(token, task, Raw(b"{}"), TaskOptions(), "key") for token in newer])
+        return newer
+
+    def stay_alive(self, worker: Worker, seconds: float) -> None:
+        """Time passes, in which the worker says nothing but that it is there."""
+        until = self.clock.now() + seconds
+        while (left := until - self.clock.now()) > 0:
+            self.pass_time(min(LOOK_EVERY_S, left))
+            worker.link.take(FromWorker())
 
     def pass_time(self, seconds: float) -> None:
         until = self.clock.now() + seconds
@@ -191,6 +215,28 @@ def test_progress_is_passed_on_at_most_once_a_second_and_the_last_before_the_end
     assert shown == [b"0", b"9"]
 
 
+def test_attempts_of_other_workers_are_in_the_figures(world: World) -> None:
+    worker = world.worker()
+    first, second = world.start(2)
+    began = world.clock.now()
+    worker.link.take(FromWorker(0, [AttemptEnded(first, Raw(b"1"), started_at=began, ended_at=began + 3)]))
+    world.stay_alive(worker, 7)
+    worker.link.closed()
+    world.pass_time(SESSION_TIMEOUT_S + LOOK_EVERY_S)
+    assert world.failures == [(second, "lost")]
+    figures = world.local.figures["t"]
+    assert figures.ended == {"succeeded": 1, "lost": 1}
+    assert figures.seconds.total == pytest.approx(3 + 7 + SESSION_TIMEOUT_S, abs=2 * LOOK_EVERY_S)
+
+
+def test_how_long_attempts_waited_is_in_the_figures(world: World) -> None:
+    world.start(2)
+    world.pass_time(4)
+    world.worker(slots=1, credits=1)
+    assert sum(world.pool.waits.counts) == 1
+    assert world.pool.waits.total == pytest.approx(4)
+
+
 # --- cancellation
 
 
@@ -232,6 +278,21 @@ def test_a_worker_that_does_not_come_back_has_lost_what_it_held(world: World) ->
     assert world.ends == []
     world.pass_time(2 * LOOK_EVERY_S)
     assert world.failures == [(token, "lost")]
+    (shown,) = world.pool.info().workers
+    assert (shown.worker_id, shown.status) == ("w1", "lost")
+    assert "did not come back" in shown.trouble
+
+
+def test_a_lost_worker_is_shown_for_some_minutes_or_until_it_is_back(world: World) -> None:
+    for name in ("w1", "w2"):
+        world.worker(name).link.closed()
+    world.pass_time(SESSION_TIMEOUT_S + LOOK_EVERY_S)
+    assert [(info.worker_id, info.status) for info in world.pool.info().workers] == [("w1", "lost"), ("w2", "lost")]
+    back = world.worker("w1")
+    assert [(info.worker_id, info.status) for info in world.pool.info().workers] == [("w1", "active"), ("w2", "lost")]
+    back.link.take(FromWorker(leaving=True))
+    back.link.closed()
+    world.pass_time(SHOW_LOST_S)
     assert world.pool.info().workers == ()
 
 
@@ -269,6 +330,266 @@ def test_a_worker_that_is_away_gets_nothing(world: World) -> None:
     worker.link.closed()
     world.start()
     assert worker.dispatched == []
+
+
+# --- an attempt whose worker does not see to its timeout
+
+
+def test_the_node_does_not_wait_for_ever_for_a_worker_that_ignores_a_timeout(world: World) -> None:
+    worker = world.worker(slots=1, credits=3)
+    (token,) = world.start(timeout_s=60.0)
+    (waiting,) = world.start()
+    world.stay_alive(worker, 60 + OVERDUE_S - LOOK_EVERY_S)
+    assert world.ends == []
+    world.stay_alive(worker, 2 * LOOK_EVERY_S)
+    assert world.failures == [(token, "timeout")]
+    assert worker.cancels == [token]
+    assert worker.tokens == [token], "its only slot is used until it says otherwise"
+    worker.finish(token, credits=1)
+    assert worker.settled == [Settled(token, stale=True)]
+    assert world.failures == [(token, "timeout")], "a late report changes nothing"
+    assert len(world.ends) == 1
+    assert worker.tokens == [token, waiting]
+    assert [info.used for info in world.pool.info().workers] == [1]
+
+
+def test_an_attempt_in_its_own_process_may_take_the_time_to_load_on_top(world: World) -> None:
+    worker = world.worker()
+    (token,) = world.start(timeout_s=1.0, isolate="process")
+    world.stay_alive(worker, 1 + OVERDUE_S + LOAD_TIMEOUT_S - LOOK_EVERY_S)
+    assert world.ends == []
+    world.stay_alive(worker, 2 * LOOK_EVERY_S)
+    assert world.failures == [(token, "timeout")]
+
+
+def test_an_attempt_without_a_timeout_may_take_for_ever(world: World) -> None:
+    worker = world.worker()
+    world.start()
+    world.stay_alive(worker, 1_000)
+    assert world.ends == []
+
+
+def test_a_worker_that_is_lost_loses_what_was_given_up_before_only_once(world: World) -> None:
+    worker = world.worker()
+    (token,) = world.start(timeout_s=1.0)
+    world.stay_alive(worker, 1 + OVERDUE_S + LOOK_EVERY_S)
+    worker.link.closed()
+    world.pass_time(SESSION_TIMEOUT_S + LOOK_EVERY_S)
+    assert world.failures == [(token, "timeout")]
+
+
+def test_a_worker_that_comes_back_with_what_was_given_up_is_told_that_it_is_stale(world: World) -> None:
+    worker = world.worker()
+    (token,) = world.start(timeout_s=1.0)
+    world.stay_alive(worker, 1 + OVERDUE_S + LOOK_EVERY_S)
+    worker.link.closed()
+    again = world.worker(holds=(token,))
+    assert again.link.welcome.stale == (token,)
+    assert [info.used for info in world.pool.info().workers] == [0]
+
+
+async def test_a_drain_does_not_wait_for_what_was_given_up(world: World) -> None:
+    worker = world.worker()
+    world.start(timeout_s=1.0)
+    world.stay_alive(worker, 1 + OVERDUE_S + LOOK_EVERY_S)
+    async with asyncio.timeout(30):
+        await world.pool.drain(3_600)
+
+
+def test_time_in_which_the_node_itself_was_away_makes_nothing_overdue(world: World) -> None:
+    worker = world.worker()
+    world.start(timeout_s=1.0)
+    world.clock.advance_to(world.clock.now() + 10 * OVERDUE_S)
+    world.stay_alive(worker, OVERDUE_S / 2)
+    assert world.ends == []
+
+
+# --- queue timeouts
+
+
+def test_an_attempt_nobody_begins_with_in_time_has_failed_and_says_why(world: World) -> None:
+    worker = world.worker(slots=1, credits=5)
+    first, late = world.start(2, queue_timeout_s=5.0)
+    (nobodys,) = world.start(task="unknown", queue_timeout_s=5.0)
+    world.stay_alive(worker, 5 - LOOK_EVERY_S)
+    assert world.ends == []
+    world.stay_alive(worker, 2 * LOOK_EVERY_S)
+    assert world.failures == [(late, "timeout"), (nobodys, "timeout")]
+    why = [end.failure.message for end in world.ends if end.failure is not None]
+    assert "workers that take such tasks: 1, none with room" in why[0]
+    assert "no worker takes such tasks" in why[1]
+    worker.finish(first, credits=1)
+    assert worker.tokens == [first], "what has failed is handed to nobody"
+
+
+# --- coming back after the node was away
+
+
+def test_what_a_worker_has_goes_on_after_a_restart_of_the_node(world: World) -> None:
+    (old,) = world.start()
+    world.restart()
+    (new,) = world.again(old)
+    world.pass_time(RECONNECT_S / 2)
+    worker = world.worker(holds=(old,))
+    assert worker.link.welcome.stale == ()
+    worker.link.take(FromWorker(progress=[AttemptProgressed(old, Raw(b"7"))]))
+    worker.finish(old, result=b'"done"', credits=1)
+    progress, end = world.reports
+    assert isinstance(progress, AttemptProgressed)
+    assert isinstance(end, AttemptEnded)
+    assert (progress.token, end.token, bytes(end.result)) == (new, new, b'"done"')
+    assert worker.settled == [Settled(old, stale=False)]
+    worker.finish(old)
+    assert worker.settled[-1] == Settled(old, stale=True)
+    world.pass_time(2 * RECONNECT_S)
+    assert worker.dispatched == []
+
+
+def test_what_no_worker_comes_back_with_is_given_out_again(world: World) -> None:
+    (old,) = world.start()
+    world.restart()
+    (new,) = world.again(old)
+    worker = world.worker()
+    world.stay_alive(worker, RECONNECT_S - 1)
+    assert worker.tokens == []
+    world.stay_alive(worker, 2)
+    assert worker.tokens == [new]
+    assert world.worker("w2", holds=(old,)).link.welcome.stale == (old,)
+
+
+def test_a_cancellation_reaches_an_adopted_attempt_under_the_token_that_its_worker_knows(world: World) -> None:
+    (old,) = world.start()
+    world.restart()
+    (new,) = world.again(old)
+    worker = world.worker(holds=(old,))
+    world.pool.cancel([new])
+    assert worker.cancels == [old]
+
+
+def test_an_adopted_attempt_is_lost_with_its_worker(world: World) -> None:
+    (old,) = world.start()
+    world.restart()
+    (new,) = world.again(old)
+    worker = world.worker(holds=(old,))
+    worker.link.closed()
+    world.pass_time(SESSION_TIMEOUT_S + LOOK_EVERY_S)
+    assert world.failures == [(new, "lost")]
+
+
+def test_what_was_cancelled_before_its_worker_came_back_is_stale(world: World) -> None:
+    (old,) = world.start()
+    world.restart()
+    (new,) = world.again(old)
+    world.pool.cancel([new])
+    world.pass_time(0)
+    assert world.failures == [(new, "cancelled")]
+    assert world.worker(holds=(old,)).link.welcome.stale == (old,)
+
+
+def test_only_one_of_two_workers_that_have_the_same_attempt_goes_on_with_it(world: World) -> None:
+    (old,) = world.start()
+    world.restart()
+    (new,) = world.again(old)
+    newer = msgspec.structs.replace(old, dispatch=2)
+    world.restart()
+    world.again(new)
+    assert world.worker("w1", holds=(old,)).link.welcome.stale == ()
+    assert world.worker("w2", holds=(newer,)).link.welcome.stale == (newer,)
+
+
+def test_a_worker_adopts_nothing_that_it_could_not_be_given(world: World) -> None:
+    (other,) = world.start(task="unknown")
+    world.restart()
+    world.again(other, task="unknown")
+    assert world.worker(holds=(other,)).link.welcome.stale == (other,)
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_however_workers_come_and_go_over_restarts_each_attempt_ends_once(data: st.DataObject) -> None:
+    """Runs as they are: they take the report under their latest token and no other, and give out again what is lost."""
+    world = World()
+    latest = {token.call: token for token in world.start(3)}
+    ended: list[int] = []
+    holds: dict[str, dict[Token, str]] = {"w1": {}, "w2": {}}
+    workers: dict[str, Worker] = {}
+    done_by: list[tuple[int, str]] = []
+
+    def hear() -> None:
+        for name, worker in workers.items():
+            for batch in worker.said:
+                holds[name].update({dispatch.token: "running" for dispatch in batch.dispatches})
+                for token, _ in batch.settled:
+                    holds[name].pop(token, None)
+            worker.said.clear()
+        reports, world.reports[:] = list(world.ends), []
+        again: list[Token] = []
+        for report in reports:
+            token = report.token
+            assert latest.get(token.call) == token, "nobody else may report, and nobody twice"
+            if report.failure is None:
+                ended.append(token.call)
+                del latest[token.call]
+            else:
+                assert report.failure.kind == "lost"
+                again.append(token)
+        for newer in world.again(*again) if again else []:
+            latest[newer.call] = newer
+        if again:
+            hear()
+
+    for _ in range(data.draw(st.integers(1, 25))):
+        step = data.draw(st.sampled_from(["join", "break", "finish", "restart", "die", "time"]))
+        name = data.draw(st.sampled_from(["w1", "w2"]))
+        worker = workers.get(name)
+        if step == "join":
+            unsettled = tuple(holds[name])
+            workers[name] = worker = world.worker(name, slots=3, credits=0, holds=unsettled)
+            for stale in worker.link.welcome.stale:
+                del holds[name][stale]
+            finished = [token for token, state in holds[name].items() if state == "done"]
+            worker.grant(3 - len(holds[name]))
+            worker.finish(*finished)
+        elif step == "break" and worker is not None:
+            workers.pop(name).link.closed()
+        elif step == "finish" and holds[name]:
+            token = data.draw(st.sampled_from(sorted(holds[name], key=str)))
+            holds[name][token] = "done"
+            done_by.append((token.call, name))
+            if worker is not None:
+                worker.finish(token, credits=1)
+        elif step == "restart":
+            workers.clear()
+            world.restart()
+            for newer in world.again(*latest.values()):
+                latest[newer.call] = newer
+        elif step == "die":
+            holds[name].clear()
+            if worker is not None:
+                workers.pop(name).link.closed()
+        else:
+            world.pass_time(data.draw(st.sampled_from([0.5, RECONNECT_S, SESSION_TIMEOUT_S + 1])))
+        for gone in [name for name, worker in workers.items() if worker.ended_because]:
+            del workers[gone]
+        hear()
+    for name in ("w1", "w2"):
+        holds[name].clear()
+    world.pass_time(2 * SESSION_TIMEOUT_S)
+    workers.clear()
+    hear()
+    workers["w3"], holds["w3"] = world.worker("w3", slots=3, credits=3), {}
+    world.stay_alive(workers["w3"], 2 * RECONNECT_S)
+    hear()
+    workers["w3"].finish(*holds["w3"])
+    hear()
+    assert (sorted(ended), latest) == ([1, 2, 3], {}), "nothing is done twice, and nothing is left undone"
+
+
+def test_first_dispatches_wait_for_nobody_after_a_restart(world: World) -> None:
+    world.restart()
+    worker = world.worker()
+    (token,) = world.start()
+    assert worker.tokens == [token]
 
 
 # --- coming back
@@ -479,7 +800,7 @@ async def test_the_node_is_a_worker_like_any_other(own: Own) -> None:
 
 
 async def test_each_kind_of_task_has_slots_of_its_own(own: Own) -> None:
-    seats = {info.worker: info.slots for info in own.pool.info().workers}
+    seats = {info.worker_id: info.slots for info in own.pool.info().workers}
     assert seats == {"n1/async": 100, "n1/thread": 2, "n1/process": 1}
 
 

@@ -13,8 +13,8 @@ import pytest
 from tests.execution import sample
 from tests.execution.conftest import PATIENCE_S, Desk
 from understudy.target import load_app
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import AttemptEnded
-from understudy_runtime.core.records import Failure
 from understudy_runtime.execution import wire
 from understudy_runtime.execution.executor import Limits
 

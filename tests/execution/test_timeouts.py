@@ -6,8 +6,8 @@ import pytest
 
 from tests.execution import sample
 from tests.execution.conftest import Desk
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed
-from understudy_runtime.core.records import Failure
 from understudy_runtime.execution import executor, work_loop
 from understudy_runtime.execution.context import MAX_PROGRESS_BYTES
 
@@ -94,3 +94,23 @@ async def test_progress_that_is_too_large_is_refused(desk: Desk) -> None:
     assert end.type == "BadInput"
     assert str(MAX_PROGRESS_BYTES) in end.message
     assert await desk.result(desk.dispatch("beats_with", MAX_PROGRESS_BYTES - 2)) is None
+
+
+async def test_attempt_that_waits_too_long_for_a_slot_has_failed_without_having_begun(desk: Desk) -> None:
+    busy = desk.dispatch("process_forever")
+    await desk.begun(busy)
+    end = failure(await desk.ended(desk.dispatch("process_id", queue_timeout_s=0.05)))
+    assert (end.type, end.kind) == ("TaskTimedOut", "timeout")
+    assert "0.05 s (its queue timeout)" in end.message
+    await desk.cancelled(busy)
+
+
+async def test_queue_timeout_says_nothing_about_an_attempt_that_has_begun(desk: Desk) -> None:
+    busy = desk.dispatch("process_forever")
+    token = desk.dispatch("waits_for_gate", queue_timeout_s=0.5)
+    await desk.begun(busy)
+    await desk.begun(token)
+    await desk.ended(desk.dispatch("process_id", queue_timeout_s=0.5))  # by now, the other one's has passed, too
+    sample.gate.set()
+    assert await desk.result(token) == "released"
+    await desk.cancelled(busy)

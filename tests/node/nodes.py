@@ -51,6 +51,22 @@ def halt() -> str:
     Path("reached").write_text("reached")
     return f"{Path('go').read_text()} in attempt {task_info().attempt}"
 
+@app.task(isolate="process")
+def pack(words: str) -> int:
+    structlog.get_logger("shop").info("packing", words=words)
+    logging.getLogger("shop.plain").warning("packing %s", words, extra={"weight": 7})
+    print("packed", words)
+    print("no end of line", end="")
+    try:
+        raise ValueError(words)
+    except ValueError:
+        logging.getLogger("shop.plain").exception("broken")
+    return len(words)
+
+@app.workflow
+async def packing(words: str) -> list[int]:
+    return [await pack(words), await pack("again")]
+
 @app.workflow
 async def total(numbers: list[int]) -> int:
     structlog.get_logger("shop").info("totalling")

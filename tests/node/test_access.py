@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 
 from tests.node.authority import Authority
-from tests.node.nodes import Client, NodeProcess, Yard
+from tests.node.nodes import PATIENCE_S, Client, NodeProcess, Yard
 from understudy.errors import BadRequest
-from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, sessions_pb2, workers_pb2
+from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, sessions_pb2, sessions_pb2_grpc, workers_pb2
+from understudy_proto.v1.values_pb2 import Arguments
 from understudy_runtime.rpc.access import AccessFile, Role, needed, new_token, read_access
 
 ROLES: tuple[Role, ...] = ("read", "operate", "work", "admin")
@@ -73,6 +77,81 @@ def test_a_token_that_is_taken_out_of_the_file_is_void_at_once(
     assert code_of(calls) == grpc.StatusCode.UNAUTHENTICATED
 
 
+class Session:
+    """Calls in one session, with a token, for as long as the node lets it be open."""
+
+    def __init__(self, node: NodeProcess, token: str) -> None:
+        self._channel = grpc.insecure_channel(node.address)
+        stub: Any = sessions_pb2_grpc.SessionServiceStub(self._channel)
+        self._requests = SimpleQueue[sessions_pb2.CallsRequest | None]()
+        self._stream: Any = stub.Calls(
+            iter(self._requests.get, None), metadata=(("authorization", f"Bearer {token}"),), timeout=PATIENCE_S
+        )
+        next(self._stream)
+        self._count = 0
+
+    def reason(self, **call: Message) -> str:
+        """Why the call was refused; empty if it was answered. The stream's error if the session is over."""
+        self._count += 1
+        calls = [sessions_pb2.Call(number=self._count, **call)]  # type: ignore[arg-type]
+        self._requests.put(sessions_pb2.CallsRequest(calls=calls))
+        [result] = next(self._stream).results
+        return str(result.error.reason)
+
+    def close(self) -> None:
+        self._requests.put(None)
+        self._stream.cancel()
+        self._channel.close()
+
+
+@pytest.fixture
+def session(yard: Yard, tokens: dict[str, str]) -> Iterator[Callable[[str], Session]]:
+    """Opens one with the token of that role."""
+    node, opened = yard.node("--tokens", "tokens.toml"), list[Session]()
+
+    def open_one(role: str) -> Session:
+        opened.append(Session(node, tokens[role]))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()
+
+
+START = runs_pb2.StartRunRequest(workflow="total", input=Arguments(json=b"[[1]]"), run_id="a")
+GET = runs_pb2.GetRunRequest(run_id="a")
+
+
+def test_in_a_session_each_call_needs_the_role_of_its_method(session: Callable[[str], Session]) -> None:
+    reader, operator = session("read"), session("operate")
+    assert reader.reason(start_run=START) == "PERMISSION_DENIED"
+    assert reader.reason(get_run=GET) == "UNKNOWN_NAME"
+    assert operator.reason(start_run=START) == ""
+    assert reader.reason(get_run=GET) == ""
+    with pytest.raises(grpc.RpcError) as refused:
+        session("work")
+    assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_a_session_is_over_when_its_token_is_taken_out_of_the_file(
+    yard: Yard, session: Callable[[str], Session]
+) -> None:
+    operator = session("operate")
+    assert operator.reason(start_run=START) == ""
+    (yard.at / "tokens.toml").write_text("")
+    with pytest.raises(grpc.RpcError) as refused:
+        operator.reason(get_run=GET)
+    assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_token_that_loses_a_role_loses_it_in_open_sessions_too(yard: Yard, session: Callable[[str], Session]) -> None:
+    operator, path = session("operate"), yard.at / "tokens.toml"
+    assert operator.reason(start_run=START) == ""
+    path.write_text(path.read_text().replace('["operate"]', '["read"]'))
+    assert operator.reason(start_run=START) == "PERMISSION_DENIED"
+    assert operator.reason(get_run=GET) == ""
+
+
 def test_with_mtls_the_name_in_a_certificate_gives_the_role(yard: Yard, authority: Authority) -> None:
     authority.issue("node", "localhost")
     authority.issue("operator", "operator.example.org")
@@ -83,6 +162,68 @@ def test_with_mtls_the_name_in_a_certificate_gives_the_role(yard: Yard, authorit
     assert code_of(client(node, authority.trusted("stranger"))) == grpc.StatusCode.UNAUTHENTICATED
     with pytest.raises(grpc.FutureTimeoutError):
         grpc.channel_ready_future(client(node, authority.trusted()).channel).result(timeout=1)
+
+
+def worker(yard: Yard, node: NodeProcess, *options: str) -> NodeProcess:
+    address = f"localhost:{node.address.rpartition(':')[2]}"
+    return yard.command(
+        "worker", "shop.py", "--connect", address, "--tls-ca", "ca.pem", "--log-format", "json", *options
+    )
+
+
+def test_a_worker_shows_its_token_over_tls_and_needs_the_role_to_work(
+    yard: Yard, authority: Authority, tokens: dict[str, str]
+) -> None:
+    authority.issue("node", "localhost")
+    node = guarded(yard, "--no-run-tasks")
+    calls = client(node, authority.trusted(), tokens["operate"])
+    run_id = calls.start("total", "[[1, 2]]")
+    for role in ("operate", "work"):
+        (yard.at / role).write_text(f"{tokens[role]}\n")
+    refused = worker(yard, node, "--token-file", "operate")
+    assert refused.ended() == 2
+    assert "does not take this worker" in refused.said("understudy: ")
+    bare = worker(yard, node)
+    assert bare.ended() == 2
+    worker(yard, node, "--token-file", "work")
+    assert calls.result(run_id) == 3
+
+
+def test_with_mtls_a_worker_is_known_by_its_certificate(yard: Yard, authority: Authority) -> None:
+    authority.issue("node", "localhost")
+    authority.issue("worker", "worker.example.org")
+    authority.issue("operator", "operator.example.org")
+    entry = '[[certificate]]\nname = "{0}.example.org"\nroles = ["{1}"]\n'
+    (yard.at / "tokens.toml").write_text(entry.format("worker", "work") + entry.format("operator", "operate"))
+    node = guarded(yard, "--tls-client-ca", "ca.pem", "--no-run-tasks")
+    calls = client(node, authority.trusted("operator"))
+    run_id = calls.start("total", "[[1, 2]]")
+    refused = worker(yard, node, "--tls-cert", "operator.pem", "--tls-key", "operator.key")
+    assert refused.ended() == 2
+    worker(yard, node, "--tls-cert", "worker.pem", "--tls-key", "worker.key")
+    assert calls.result(run_id) == 3
+
+
+def test_a_worker_that_does_not_trust_the_node_keeps_trying_and_says_so(yard: Yard, authority: Authority) -> None:
+    authority.issue("node", "localhost")
+    new_token(yard.at / "tokens.toml", "work", ["work"])
+    node = guarded(yard)
+    Authority(yard.at)
+    assert worker(yard, node).logged("not connected")["level"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--token-file", "missing"), "--token-file missing: No such file"),
+        (("--tls-cert", "shop.py"), "--tls-cert and --tls-key need one another"),
+        (("--connect", "nowhere"), "write host:port"),
+    ],
+)
+def test_a_worker_that_cannot_even_try_says_why(yard: Yard, options: tuple[str, ...], why: str) -> None:
+    refused = yard.command("worker", "shop.py", *options)
+    assert refused.ended() == 2
+    assert why in refused.lines[0]
 
 
 def test_a_renewed_certificate_is_used_without_a_restart(

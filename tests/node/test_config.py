@@ -51,7 +51,7 @@ def test_values_of_the_environment_are_read_as_what_they_should_be() -> None:
             "--tls-key (by default): '' will not do: tls_cert and tls_key need one another",
         ),
         ({"tokens": "missing.toml"}, {}, "", "--tokens: 'missing.toml' will not do: there is no such file"),
-        ({"listen": "0.0.0.0:7233"}, {}, "", "--listen: '0.0.0.0:7233' will not do: others could connect, so it needs"),
+        ({"listen": "0.0.0.0:7607"}, {}, "", "--listen: '0.0.0.0:7607' will not do: others could connect, so it needs"),
     ],
 )
 def test_what_is_wrong_is_named_with_where_it_came_from(
@@ -71,12 +71,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_an_address_for_others_needs_tls_and_tokens_or_the_word_insecure(file: Path) -> None:
     file.touch()
-    open_to_all = {"listen": ":7233"}
+    open_to_all = {"listen": ":7607"}
     with_tls = {**open_to_all, "tls_cert": str(file), "tls_key": str(file)}
     with pytest.raises(BadConfig):
         load_config(with_tls, {})
-    assert load_config({**with_tls, "tokens": str(file)}, {}).listen == ":7233"
-    assert load_config({**open_to_all, "insecure": True}, {}).listen == ":7233"
+    assert load_config({**with_tls, "tokens": str(file)}, {}).listen == ":7607"
+    assert load_config({**open_to_all, "insecure": True}, {}).listen == ":7607"
 
 
 def test_every_field_has_an_option_and_every_option_a_field() -> None:
@@ -92,8 +92,8 @@ def test_every_field_has_an_option_and_every_option_a_field() -> None:
     [
         ("127.0.0.1:1", Address("127.0.0.1", 1), True),
         ("localhost:65535", Address("localhost", 65_535), True),
-        ("[::1]:7233", Address("::1", 7233), True),
-        (":7233", Address("0.0.0.0", 7233), False),
+        ("[::1]:7607", Address("::1", 7607), True),
+        (":7607", Address("0.0.0.0", 7607), False),
         ("127.0.0.1.example.org:1", Address("127.0.0.1.example.org", 1), False),
         ("[::]:0", Address("::", 0), False),
     ],
@@ -103,6 +103,6 @@ def test_addresses(text: str, address: Address, loopback: bool) -> None:
     assert parse_address(text).loopback == loopback
 
 
-@pytest.mark.parametrize("text", ["", "host", "host:", "host:x", "host:65536", "::1:7233", "http://host:1", "host:-1"])
+@pytest.mark.parametrize("text", ["", "host", "host:", "host:x", "host:65536", "::1:7607", "http://host:1", "host:-1"])
 def test_what_is_no_address(text: str) -> None:
     assert not parse_address(text).valid

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+from typing import Any
 
 from tests.node.nodes import Client, Yard, free_address
 from understudy_runtime.node import logs
@@ -17,6 +19,31 @@ def test_what_a_task_logs_names_its_node_run_task_and_attempt(yard: Yard) -> Non
     assert node.logged("adding")["level"] == "info"
     assert node.logged("adding").items() >= wanted.items()
     assert node.logged("adding 7", logger="shop.plain").items() >= wanted.items()
+
+
+def test_what_a_task_in_a_process_of_its_own_says_names_them_too(yard: Yard) -> None:
+    node = yard.node("--name", "n1")
+    client = node.client()
+    run = client.start("packing", '["socks"]')
+    assert client.result(run) == [5, 5]
+    wanted: dict[str, Any] = {"node": "n1", "run": run, "task": "pack", "attempt": 1}
+    assert node.logged("packing", logger="shop", words="socks", **wanted)["level"] == "info"
+    assert node.logged("packing socks", logger="shop.plain", weight=7, **wanted)["level"] == "warning"
+    assert node.logged("packed socks", logger="stdout", **wanted)
+    assert node.logged("no end of line", count=2, logger="stdout", **wanted)
+    broken = node.logged("broken", level="error", **wanted)
+    assert broken["exception"].endswith("ValueError: socks")
+    assert broken["timestamp"][10] == "T"
+    assert not [line for line in node.lines if not line.startswith("{")]
+
+
+def test_what_is_less_than_the_chosen_level_is_not_logged_in_a_process_either(yard: Yard) -> None:
+    address = free_address()
+    node = yard.node("--log-level", "warning", "--listen", address)
+    client = Client(address)
+    client.result(client.start("packing", '["socks"]'))
+    node.logged("packing again", task="pack")
+    assert not [line for line in node.lines if '"event": "packing"' in line]
 
 
 def test_what_a_workflow_logs_is_not_repeated_when_it_is_replayed(yard: Yard) -> None:
@@ -50,10 +77,14 @@ def test_a_reader_that_stalls_costs_lines_and_is_told_how_many() -> None:
         writer.write(line)
     lost = writer.lost
     assert lost > 0
-    read = b""
-    with os.fdopen(reading, "rb") as pipe:
-        while b"log lines were lost" not in read:
-            read += os.read(pipe.fileno(), 1 << 20)
+    told = written = 0
+    with os.fdopen(reading) as pipe:
+        while told < lost:
+            read = pipe.readline()
+            assert read, "it has said less than was lost"
+            said = re.fullmatch(r"understudy: (\d+) log lines were lost: .*\n", read)
+            told += int(said[1]) if said else 0
+            written += read == f"{line}\n"
         writer.close()
     os.close(writing)
-    assert f"understudy: {lost} log lines were lost".encode() in read
+    assert (told, written) == (lost, 3 * logs.MAX_LINES - lost)

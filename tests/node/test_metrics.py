@@ -39,6 +39,10 @@ def test_what_has_happened_is_counted(worked: NodeProcess) -> None:
     assert value(metrics, "understudy_commits", "understudy_commits_total") == value(
         metrics, "understudy_commit_turns", "understudy_commit_turns_count"
     )
+    for family, count in (("understudy_commit_duration_seconds", None), ("understudy_queue_wait_seconds", 3)):
+        seen = value(metrics, family, f"{family}_count")
+        assert seen == (value(metrics, "understudy_commits", "understudy_commits_total") if count is None else count)
+        assert 0 <= value(metrics, family, f"{family}_sum") < 60
     ended = value(
         metrics, "understudy_task_attempts", "understudy_task_attempts_total", task="add", outcome="succeeded"
     )

@@ -31,6 +31,7 @@ from understudy import (
     RunSummary,
     RunTerminated,
     RunTimedOut,
+    UnknownName,
     handler,
     readonly,
 )
@@ -38,6 +39,8 @@ from understudy.actors import MAX_ID_CHARS
 from understudy.client import MAX_HISTORY_TURNS, MAX_LISTED
 from understudy.door import AskReply, IfExists, Outcome, StartedRun
 from understudy.failures import MAX_MESSAGE_CHARS, FailureFields, encode_failure
+from understudy.schedules import IfScheduleExists
+from understudy.scheduling import RangeOverlap, ScheduleDescription, ScheduleSpec
 
 pytestmark = pytest.mark.anyio
 
@@ -105,10 +108,11 @@ class KeepingDoor:
     async def wait(self, run_id: str) -> Outcome:
         return msgspec.structs.replace(self.outcome, run_id=run_id)
 
-    async def tell(self, address: str, handler: str, args: bytes) -> None:
-        self.calls.append(("tell", address, handler, msgspec.json.decode(args)["args"]))
+    async def tell(self, address: str, handler: str, args: bytes, *, by_name: bool = False) -> None:
+        self.calls.append(("tell", address, handler, msgspec.json.decode(args)["args"], by_name))
 
-    async def ask(self, address: str, handler: str, args: bytes, *, readonly: bool) -> AskReply:
+    async def ask(self, address: str, handler: str, args: bytes, *, readonly: bool, by_name: bool = False) -> AskReply:
+        assert not by_name or not readonly
         self.calls.append(("ask", address, handler, msgspec.json.decode(args)["args"], readonly))
         return self.reply
 
@@ -137,6 +141,33 @@ class KeepingDoor:
     async def list_runs(self, *, status: str, workflow: str, limit: int) -> list[RunSummary]:
         self.calls.append(("list", status, workflow, limit))
         return []
+
+    async def set_schedule(
+        self, schedule_id: str, spec: ScheduleSpec, *, if_exists: IfScheduleExists, paused: bool, note: str
+    ) -> None:
+        self.calls.append(("set_schedule", schedule_id, spec, if_exists))
+
+    async def describe_schedule(self, schedule_id: str) -> ScheduleDescription:
+        return ScheduleDescription(schedule_id, ScheduleSpec("checkout", Raw(b"null"), every_s=60, tz="Asia/Tokyo"))
+
+    async def list_schedules(self, *, limit: int) -> list[ScheduleDescription]:
+        self.calls.append(("list_schedules", limit))
+        return []
+
+    async def pause_schedule(self, schedule_id: str, note: str) -> None:
+        self.calls.append(("pause_schedule", schedule_id, note))
+
+    async def resume_schedule(self, schedule_id: str, note: str) -> None:
+        self.calls.append(("resume_schedule", schedule_id, note))
+
+    async def trigger_schedule(self, schedule_id: str) -> str:
+        return "r1"
+
+    async def backfill_schedule(self, schedule_id: str, since: float, until: float, overlap: RangeOverlap) -> int:
+        return 0
+
+    async def delete_schedule(self, schedule_id: str) -> None:
+        self.calls.append(("delete_schedule", schedule_id))
 
 
 @pytest.fixture
@@ -256,9 +287,36 @@ async def test_telling_a_run_and_an_actor(client: Client, door: KeepingDoor) -> 
     ]
 
 
+async def test_a_handler_may_be_given_by_its_name(client: Client, door: KeepingDoor) -> None:
+    door.reply = AskReply(Raw(b'{"id":"x"}'))
+    handle = client.handle("r1")
+    assert await handle.ask("decide", Order("x")) == {"id": "x"}
+    await handle.tell("decide", Order("y"))
+    await client.tell(Counter.at("hits"), "add", 3)
+
+    assert door.calls == [
+        ("ask", "run/r1", "decide", [{"id": "x", "cents": 1}], False),
+        ("tell", "run/r1", "decide", [{"id": "y", "cents": 1}], True),
+        ("tell", "actor.Counter/hits", "add", [3], True),
+    ]
+    door.reply = AskReply(failure=FailureFields("ValueError", "bad"))
+    with pytest.raises(AskFailed, match="ValueError: bad"):
+        await client.ask("r1", "decide")
+    with pytest.raises(UnknownName, match="nothing can be called"):
+        await client.tell("r1", "d\udce9cide")
+
+
+async def test_an_update_of_a_schedule_changes_what_is_given(client: Client, door: KeepingDoor) -> None:
+    await client.schedules.update("s", cron="0 3 * * *", overlap="allow")
+
+    _, schedule_id, spec, if_exists = door.calls[0]
+    assert (schedule_id, if_exists) == ("s", "update")
+    assert (spec.cron, spec.every_s, spec.overlap, spec.tz) == (("0 3 * * *",), None, "allow", "Asia/Tokyo")
+
+
 async def test_messages_that_do_not_fit_are_refused_before_anything_is_sent(client: Client, door: KeepingDoor) -> None:
     with pytest.raises(BadInput, match=r"decide\(\): verdict"):
-        await client.tell("r1", Approval.decide, 5)  # type: ignore[arg-type] # pyright: ignore
+        await client.tell("r1", Approval.decide, 5)  # type: ignore[call-overload] # pyright: ignore
     with pytest.raises(BadRequest, match="telling it has no effect"):
         await client.tell("r1", Approval.current)
     assert door.calls == []
@@ -291,8 +349,13 @@ async def test_the_rest_of_a_handle_goes_to_the_door(client: Client, door: Keepi
 async def test_lists_and_histories_are_bounded(client: Client, door: KeepingDoor) -> None:
     await client.list(status="failed", limit=10**9)
     await client.handle("r1").history(after=5, limit=10**9)
+    await client.schedules.list(limit=10**9)
 
-    assert door.calls == [("list", "failed", "", MAX_LISTED), ("history", 5, MAX_HISTORY_TURNS)]
+    assert door.calls == [
+        ("list", "failed", "", MAX_LISTED),
+        ("history", 5, MAX_HISTORY_TURNS),
+        ("list_schedules", MAX_LISTED),
+    ]
 
 
 @pytest.mark.parametrize("run_id", ["", "x" * (MAX_ID_CHARS + 1), "a\nb", "\udce9"])

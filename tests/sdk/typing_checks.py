@@ -11,6 +11,10 @@ from understudy import (
     ActorRef,
     App,
     Client,
+    Health,
+    Held,
+    Resource,
+    ResourceRef,
     Retry,
     RunHandle,
     Task,
@@ -19,8 +23,12 @@ from understudy import (
     call,
     embedded,
     handler,
+    leases,
+    lock,
     now,
+    operation,
     readonly,
+    semaphore,
     start,
     tell,
     wait_until,
@@ -157,6 +165,10 @@ async def clients() -> None:
         assert_type(await client.ask(Counter.at("x"), Counter.get), str)
         await client.tell("x", Approval.decide, "yes")
         await client.tell(Counter.at("x"), Counter.add, 3)
+        assert_type(await client.ask("x", "decide", "yes", late=True), Any)
+        assert_type(await run.ask("decide", "yes"), Any)
+        await client.tell(Counter.at("x"), "add", 3)
+        await run.tell("decide", "yes")
 
 
 async def mistakes(client: Client) -> None:
@@ -167,10 +179,55 @@ async def mistakes(client: Client) -> None:
     await client.start(checkout, 1, id="x")  # type: ignore[arg-type, call-arg] # pyright: ignore
     await client.start(Approval, "a", "b", id="x")  # type: ignore[arg-type, call-arg] # pyright: ignore
     await client.start(checkout, "a", id="x", if_exists="maybe")  # type: ignore[call-arg] # pyright: ignore
-    await client.tell("x", Approval.decide, 5)  # type: ignore[arg-type] # pyright: ignore
+    await client.tell("x", Approval.decide, 5)  # type: ignore[call-overload] # pyright: ignore
     await Counter.at("x").ask(Counter.add, "a")  # type: ignore[call-overload] # pyright: ignore
     await Counter.at("x").ask(Approval.current)  # type: ignore[call-overload] # pyright: ignore
 
 
 def held(task: Task[[str], int], workflow: Workflow[[str], int]) -> None:
     assert_type(task.fn("a"), Any)
+
+
+@app.resource(capacity=8, idle_timeout="10m")
+class Cluster(Resource[dict[str, int], str]):
+    async def create(self, spec: dict[str, int], fence: int) -> str:
+        return "j-1"
+
+    async def check(self, handle: str) -> Health:
+        return "healthy"
+
+    async def destroy(self, handle: str, fence: int) -> None: ...
+
+    @operation(rate="20/s", concurrency=4)
+    async def add_step(self, handle: str, step: list[str], fence: int = 0) -> bytes:
+        return b""
+
+    @operation
+    def ping(self, handle: str, fence: int = 0) -> bool:
+        return True
+
+
+@app.resource
+class Printer(Resource[None, None]): ...
+
+
+@app.workflow
+async def prints(name: str) -> None:
+    at = Cluster.at("a", {"nodes": 1})
+    assert_type(at, ResourceRef[Cluster])
+    async with at.lease(units=2, wait="10m") as cluster:
+        assert_type(cluster, Cluster)
+        assert_type(cluster.fence, int)
+        assert_type(cluster.handle, str)
+        assert_type(await cluster.add_step(["x"]), bytes)
+        assert_type(await cluster.ping(), bool)
+        await cluster.add_step("x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async with Printer.at("hall").exclusive() as printer:
+        assert_type(printer.handle, None)
+    async with lock("ledger") as held, semaphore("licences", 5).lease(2) as more:
+        assert_type(held, Held)
+        assert_type(more.units, int)
+    async with leases(lock("b"), at.lease(), semaphore("a", 3)) as (b, other, _):
+        assert_type(b, Held)
+        assert_type(other.handle, str)
+    Cluster.at("a", 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

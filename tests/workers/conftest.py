@@ -28,11 +28,10 @@ class Command:
     """An `understudy` process and what it has logged."""
 
     def __init__(self, *arguments: str) -> None:
-        path = os.pathsep.join([*(str(ROOT / source) for source in ("sdk", "runtime", "proto"))])
         self.process = subprocess.Popen(
             [sys.executable, "-m", "understudy_runtime.cli", *arguments, "--log-format", "json"],
             stderr=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": path},
+            env=environment(),
         )
         self.pid = self.process.pid
         self.events: list[dict[str, Any]] = []
@@ -85,6 +84,10 @@ def eventually(true: Callable[[], Any]) -> Any:
     return answer
 
 
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(str(ROOT / source) for source in ("sdk", "runtime", "proto"))}
+
+
 class Outcome(msgspec.Struct, frozen=True):
     status: str
     result: Any
@@ -135,7 +138,7 @@ class Node:
 
     def start(self, workflow: str, *args: Any) -> str:
         call = values_pb2.Arguments(json=msgspec.json.encode(args))
-        started: Any = self.runs.StartRun(runs_pb2.StartRunRequest(workflow=workflow, input=call))
+        started: Any = self.runs.StartRun(runs_pb2.StartRunRequest(workflow=workflow, input=call), timeout=PATIENCE_S)
         return str(started.run_id)
 
     def cancel(self, run_id: str) -> None:
@@ -152,6 +155,13 @@ class Node:
         outcome = self.outcome(run_id)
         assert outcome.status == "succeeded", outcome
         return outcome.result
+
+    def listed(self, *arguments: str) -> str:
+        """What `understudy nodes list` prints of it."""
+        command = [sys.executable, "-m", "understudy_runtime.cli", "nodes", "list", "--connect", self.address]
+        return subprocess.run(
+            [*command, *arguments], env=environment(), capture_output=True, text=True, check=True, timeout=PATIENCE_S
+        ).stdout
 
     def close(self) -> None:
         for command in self._commands:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -112,10 +113,42 @@ def test_a_worker_with_a_blocked_work_loop_is_named_and_gets_no_new_work(node: N
     event = node.command.event("worker blocked")
     assert event["worker"].endswith(f"-{blocked}")
     assert "task blocks at" in event["why"]
+    assert event["task"] == "blocks"
+    assert "shop.py:" in event["where"]
+    (listed,) = json.loads(node.listed("--json"))
+    (info,) = [info for info in listed["workers"] if info["name"].endswith(f"-{blocked}")]
+    assert (info["status"], info["used"], info["blocked_task"]) == ("blocked", 1, "blocks")
+    assert info["blocked_since"] >= info["joined_at"]
+    (shown,) = [line for line in node.listed().splitlines() if line.startswith("  ") and f"-{blocked} " in line]
+    assert "blocked by task blocks at" in shown
+    assert "shop.py:" in shown
     (other,) = workers.keys() - {blocked}
     assert node.result(node.start("rounds", 1)) == [[other] * 5]
     (tmp_path / "go").touch()
     assert node.result(run_id) == blocked
+    node.command.event("worker answers again", worker=info["name"])
+
+
+def test_a_node_with_a_blocked_work_loop_is_named_and_gives_its_tasks_to_others(tmp_path: Path) -> None:
+    node = Node.opened("--store", str(tmp_path / "state.db"), "--listen", "127.0.0.1:0", "--run-tasks")
+    try:
+        run_id = node.start("blocked", str(tmp_path))
+        event = node.command.event("work loop blocked")
+        assert (event["task"], "shop.py:" in event["where"]) == ("blocks", True)
+        (listed,) = json.loads(node.listed("--json"))
+        assert (listed["status"], "blocked by task blocks at" in listed["trouble"]) == ("blocked", True)
+        (own,) = [info for info in listed["workers"] if info["status"] == "blocked"]
+        assert (own["used"], own["blocked_task"]) == (1, "blocks")
+        waits = node.start("rounds", 1)
+        other = node.worker()
+        assert node.result(waits) == [[other.pid] * 5]
+        (tmp_path / "go").touch()
+        node.result(run_id)
+        node.command.event("work loop answers again")
+        (listed,) = json.loads(node.listed("--json"))
+        assert (listed["status"], listed["trouble"]) == ("active", "")
+    finally:
+        node.close()
 
 
 def test_a_worker_says_what_is_wrong_when_the_node_will_not_have_it(node: Node) -> None:
@@ -125,7 +158,7 @@ def test_a_worker_says_what_is_wrong_when_the_node_will_not_have_it(node: Node) 
 
 
 def test_workers_outlive_the_node_and_go_on_with_the_next_one(tmp_path: Path) -> None:
-    """What a worker had begun for the first node is begun anew for the second, as the same attempt."""
+    """What a worker had begun for the first node it ends for the second: nothing is begun anew."""
     store = str(tmp_path / "state.db")
     first = Node.opened("--store", store, "--listen", "127.0.0.1:0", "--grace-s", "0.1")
     worker = first.worker()
@@ -134,9 +167,28 @@ def test_workers_outlive_the_node_and_go_on_with_the_next_one(tmp_path: Path) ->
     first.command.signal(signal.SIGTERM)
     assert first.command.exit_code() == 0
     second = Node.opened("--store", store, "--listen", first.address)
-    second.command.event("worker joined")
-    assert running(tmp_path, dispatch=2) == worker.pid
+    try:
+        assert second.command.event("attempt adopted")["run"] == run_id
+        (tmp_path / "go").touch()
+        assert second.result(run_id) == [worker.pid, 1, 1]
+        assert not (tmp_path / "running-1-2").exists()
+    finally:
+        first.close()
+        second.close()
+
+
+def test_an_attempt_that_ended_while_no_node_was_there_is_not_done_again(tmp_path: Path) -> None:
+    store = str(tmp_path / "state.db")
+    first = Node.opened("--store", store, "--listen", "127.0.0.1:0")
+    worker = first.worker()
+    run_id = first.start("held_on", str(tmp_path))
+    running(tmp_path)
+    first.command.signal(signal.SIGKILL)
+    first.command.exit_code()
     (tmp_path / "go").touch()
-    assert second.result(run_id) == [worker.pid, 1, 2]
-    first.close()
-    second.close()
+    second = Node.opened("--store", store, "--listen", first.address)
+    try:
+        assert second.result(run_id) == [worker.pid, 1, 1]
+    finally:
+        first.close()
+        second.close()

@@ -2,22 +2,27 @@
 
 The committer starts a commit at once when none is running, and otherwise collects whatever arrives until the running
 one returns; there are no timers. What a turn decided is released only after the turn is durable, in the
-order of the turns; a turn that recorded nothing waits for the turns before it.
+order of the turns; a turn that recorded nothing waits for the turns before it. A large batch is released in slices, so
+that others have their turn on the loop, too.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from understudy_runtime.actors.cell import Cell, ReplyTo
 from understudy_runtime.core.figures import Histogram
 from understudy_runtime.core.messages import Decision, Reply
-from understudy_runtime.core.ports import Store, TurnWrite
+from understudy_runtime.core.ports import Clock, Store, TurnWrite
 
 MAX_BATCH_TURNS: Final = 2_000
+RELEASED_AT_ONCE: Final = 256
+"""Turns released before the engine's loop gets a breath."""
 BATCH_BOUNDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, MAX_BATCH_TURNS)
+SECONDS_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
 class Entry:
@@ -41,32 +46,40 @@ class Entry:
 
 
 class Committer:
-    """Owns the way from a decided turn to its release. `release` and `fail` are called with whole batches."""
+    """Owns the way from a decided turn to its release. `release` and `fail` are called with turns in their order."""
 
     def __init__(
         self,
         store: Store,
         release: Callable[[list[Entry]], None],
         fail: Callable[[list[Entry], BaseException], None],
+        clock: Clock,
     ) -> None:
         self._store = store
         self._release = release
         self._fail = fail
         self._waiting: list[Entry] = []
         self._running: list[Entry] = []
+        self._durable: deque[Entry] = deque()
+        """Not released yet."""
+        self._releasing = False
         self._drained: asyncio.Future[None] | None = None
         self._failed = False
         self.batches = Histogram(BATCH_BOUNDS)
         """Of each commit, its turns."""
+        self._clock = clock
+        self._begun_at = 0.0
+        self.seconds = Histogram(SECONDS_BOUNDS)
+        """Of each commit, how long it took."""
 
     @property
     def idle(self) -> bool:
-        return not (self._waiting or self._running)
+        return not (self._waiting or self._running or self._durable)
 
     @property
     def waiting(self) -> int:
-        """Turns on their way to the store."""
-        return len(self._waiting) + len(self._running)
+        """Turns on their way to their release."""
+        return len(self._waiting) + len(self._running) + len(self._durable)
 
     async def drain(self) -> None:
         """Returns when nothing waits and nothing runs."""
@@ -96,12 +109,16 @@ class Committer:
             return False
         self._running, self._waiting = batch, self._waiting[MAX_BATCH_TURNS:]
         self.batches.observe(len(writes))
+        self._begun_at = self._clock.now()
         self._store.commit(writes, self._committed)
         return True
 
     def _committed(self, error: BaseException | None) -> None:
         batch, self._running = self._running, []
+        self.seconds.observe(max(0.0, self._clock.now() - self._begun_at))
         if error is not None and not self._failed:
+            while self._durable and not self._failed:
+                self._release_slice()
             self._give_up(batch, error)
         if not self._failed:
             # The next commit starts before the outputs of this one are released: the store is not left waiting.
@@ -116,6 +133,23 @@ class Committer:
             self._drained.set_result(None)
 
     def _settle(self, batch: list[Entry]) -> None:
+        """The batch is durable: let it out, behind what is being let out already."""
+        self._durable.extend(batch)
+        if not self._releasing:
+            self._releasing = True
+            self._let_out()
+
+    def _let_out(self) -> None:
+        self._release_slice()
+        if self._durable:
+            asyncio.get_running_loop().call_soon(self._let_out)
+        else:
+            self._releasing = False
+            self._tell_drained()
+
+    def _release_slice(self) -> None:
+        durable = self._durable
+        batch = [durable.popleft() for _ in range(min(len(durable), RELEASED_AT_ONCE))]
         for entry in batch:
             entry.cell.uncommitted -= 1
         try:
@@ -125,6 +159,10 @@ class Committer:
             self._give_up(batch, error)
 
     def _give_up(self, batch: list[Entry], error: BaseException) -> None:
-        lost, self._waiting = batch + self._waiting, []
+        if self._failed:
+            return
+        lost = [*batch, *self._durable, *self._waiting]
+        self._durable.clear()
+        self._waiting = []
         self._failed = True
         self._fail(lost, error)

@@ -44,11 +44,22 @@ from understudy_runtime.core.messages import (
     TimerDue,
     Token,
 )
-from understudy_runtime.core.ports import Clock, CommitFailed, Executor, Programs, Report, Store, TurnWrite
+from understudy_runtime.core.ports import (
+    Clock,
+    CommitFailed,
+    Executor,
+    Programs,
+    Report,
+    StateUnfit,
+    Store,
+    TurnWrite,
+)
 from understudy_runtime.core.records import Turn
 
-TURNS_PER_SLICE: Final = 256
-"""Turns before the engine's loop gets a breath."""
+SLICE_S: Final = 0.008
+"""Seconds of turns before the engine's loop gets a breath."""
+TURNS_PER_COMMIT: Final = 256
+"""Turns before the committer is asked to begin, if there are as many to take: small commits would cost more in all."""
 MAX_MAILBOX: Final = 10_000
 log = structlog.get_logger("understudy.engine")
 
@@ -80,13 +91,16 @@ class Engine:
         self._cells: dict[str, Cell] = {}
         self._ready: deque[Cell] = deque()
         self._scheduled = False
+        self._untold = 0  # turns of which the committer has not been told
         self._duties = Duties(clock, store, window_s, self._due, self._wanted)
         self._watchers = Watchers(self)
-        self._committer = Committer(store, self._release, self._failed)
+        self._committer = Committer(store, self._release, self._failed, clock)
         self._loading = Loading(store, programs, self._loaded, self._revived, self._broken)
         self._residency = Residency(memory_bytes, self._park)
         self._failure: StoreError | None = None
         self.attempts_out = 0
+        self._watched: set[Token] = set()
+        """What the executor watches: it is not an attempt that is out, and time may pass meanwhile."""
         self.turns = 0
         self.on_closed: Callable[[str], None] | None = None
         """Told the key of every run that has ended, once that is durable."""
@@ -129,7 +143,10 @@ class Engine:
         """What the executor has to say of attempts."""
         for message in reports:
             if type(message) is AttemptEnded:
-                self.attempts_out -= 1
+                if message.token in self._watched:
+                    self._watched.discard(message.token)
+                else:
+                    self.attempts_out -= 1
             self.deliver(message.token.key, message)
 
     def watch(self, key: str, watcher: Watcher) -> Callable[[], object]:
@@ -166,6 +183,11 @@ class Engine:
     def batches(self) -> Histogram:
         """Of each commit, its turns."""
         return self._committer.batches
+
+    @property
+    def commit_seconds(self) -> Histogram:
+        """Of each commit, how long it took."""
+        return self._committer.seconds
 
     async def close(self) -> None:
         """Take no more, finish the commits under way, and drop everything from memory."""
@@ -250,7 +272,10 @@ class Engine:
 
     def _rest(self, cell: Cell) -> None:
         """Drop at once what need not be remembered: actors that do not exist, and runs that have ended."""
-        if cell.idle and (cell.seq == 0 or cell.machine.facts(cell.state).closed_at is not None):
+        if not cell.idle:
+            return
+        facts = None if cell.seq == 0 else cell.machine.facts(cell.state)
+        if facts is None or (facts.closed_at is not None and not facts.open):
             self._drop(cell)
 
     def _park(self, cell: Cell) -> None:
@@ -287,10 +312,10 @@ class Engine:
             self._turn_away(cell, Bug(f"{cell.key} is broken until the node is started again; see its log"))
 
     def _run(self) -> None:
-        ready = self._ready
-        for _ in range(TURNS_PER_SLICE):
-            if not ready:
-                break
+        ready, now = self._ready, self._clock.now
+        over_at = now() + SLICE_S
+        while ready and self._untold < TURNS_PER_COMMIT and now() <= over_at:
+            self._untold += 1
             cell = ready.popleft()
             cell.queued = False
             if cell.phase is Phase.READY and cell.mailbox:
@@ -306,7 +331,9 @@ class Engine:
         self._scheduled = bool(ready)
         if ready:
             self._loop.call_soon(self._run)
-        self._committer.kick()
+        if not ready or self._untold >= TURNS_PER_COMMIT:
+            self._untold = 0
+            self._committer.kick()
 
     def _turn(self, cell: Cell, envelope: Envelope) -> None:
         message = envelope.message
@@ -323,6 +350,10 @@ class Engine:
             return
         except turns.NotHere as missing:
             self._leave_alone(cell, envelope, missing.definition)
+            return
+        except StateUnfit as unfit:
+            cell.mailbox.appendleft(envelope)
+            self._diverged(cell, str(unfit))
             return
         self.turns += 1
         if not had_program and cell.program is not None:
@@ -346,6 +377,9 @@ class Engine:
                 turns.prepare(cell, None, self._programs)
             except turns.MustRevive:
                 self._revive(cell, envelope)
+                return
+            except StateUnfit as unfit:
+                _reply(envelope.reply, Refused("BadInput", f"{cell.key} cannot be asked: {unfit}"))
                 return
             except turns.NotHere as missing:
                 _reply(
@@ -386,7 +420,9 @@ class Engine:
         for cell in complete:
             self._loading.revive(cell)
         if starts:
-            self.attempts_out += len(starts)
+            watched = [dispatch.token for dispatch in starts if dispatch.watch is not None]
+            self._watched.update(watched)
+            self.attempts_out += len(starts) - len(watched)
             self._executor.start(starts)
         if stops:
             self._executor.cancel(stops)

@@ -17,7 +17,7 @@ import structlog
 from understudy_runtime.actors import journal
 from understudy_runtime.actors.cell import Cell, Envelope
 from understudy_runtime.core.messages import AnyMessage
-from understudy_runtime.core.ports import Loaded, Program, Programs, Store
+from understudy_runtime.core.ports import Loaded, Program, Programs, StateUnfit, Store
 from understudy_runtime.core.records import Turn
 from understudy_runtime.core.replay import activations, changed_arguments, difference
 
@@ -120,6 +120,8 @@ class Loading:
     async def _replay(self, cell: Cell) -> None:
         try:
             diff = await self._replayed(cell)
+        except StateUnfit as unfit:
+            self._revived(cell, str(unfit))
         except Exception as error:
             self._broken(cell, error)
         else:

@@ -21,12 +21,14 @@ from understudy_runtime.core.records import (
     ExecutionStarted,
     Failed,
     Held,
+    JobStopped,
     Released,
     ScheduleDeleted,
     SchedulePaused,
     ScheduleResumed,
     ScheduleSet,
 )
+from understudy_runtime.core.resource.records import ResourceMoved
 
 SNAPSHOT_TURNS: Final = 256
 """A loaded actor applies about so many turns at most."""
@@ -35,8 +37,8 @@ SENDS_PER_TURN: Final = 1 << 20
 """Numbers of durable messages are the turn's number and a place in it."""
 FOREVER: Final = float("inf")
 
-_ROW_RECORDS: Final = frozenset({ExecutionStarted, Completed, Failed, Cancelled, Ended, Held, Released}) | frozenset(
-    {ScheduleSet, SchedulePaused, ScheduleResumed, ScheduleDeleted}
+_ROW_RECORDS: Final = frozenset({ExecutionStarted, Completed, Failed, Cancelled, Ended, Held, Released, JobStopped}) | frozenset(
+    {ScheduleSet, SchedulePaused, ScheduleResumed, ScheduleDeleted, ResourceMoved}
 )
 """Records after which the actor's row says something else."""
 

@@ -16,18 +16,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
-from zlib import crc32
 
 import msgspec
 from msgspec import Raw
 
 from understudy.options import TaskOptions
+from understudy_runtime.core.job import applying as noting
+from understudy_runtime.core.job import deciding as jobs
+from understudy_runtime.core.job import stopping as stops
+from understudy_runtime.core.job.state import SUBMIT, OpenJob, Stopping, dispatch_for, options_of, stopping_name
 from understudy_runtime.core.kinds import Failure, MaybeRaw
 from understudy_runtime.core.messages import (
     AttemptEnded,
     AttemptProgressed,
     Decision,
     Dispatch,
+    JobInfo,
     Token,
 )
 from understudy_runtime.core.records import (
@@ -37,6 +41,7 @@ from understudy_runtime.core.records import (
     AttemptFailed,
     CallAnswered,
     ChildScheduled,
+    JobStopped,
     LateResult,
     ProgressNoted,
     TaskGaveUp,
@@ -44,6 +49,7 @@ from understudy_runtime.core.records import (
     TaskScheduled,
     TaskSucceeded,
 )
+from understudy_runtime.core.retries import retry_at as _retry_at
 
 MAX_FREE_LOSSES: Final = 2
 """So many times the loss of a worker costs no attempt; a task that kills its workers must not walk on for ever."""
@@ -63,10 +69,19 @@ class TaskCall(msgspec.Struct, tag="task", omit_defaults=True):
     retry_at: float | None = None
     progress: MaybeRaw = None
     reuse: MaybeRaw = None
+    job: OpenJob | None = None
+    """Set while there is an attempt, if it is a job."""
 
     @property
     def out(self) -> bool:
         return self.retry_at is None and self.reuse is None
+
+    @property
+    def is_held_here(self) -> bool:
+        """Whether this node does something for it: a job that is completed from outside needs nobody meanwhile."""
+        if self.job is None:
+            return self.retry_at is None or self.reuse is not None
+        return self.job.phase != "uncertain" and (self.job.phase != "open" or options_of(self.options).poll)
 
 
 class ChildCall(msgspec.Struct, tag="child"):
@@ -86,6 +101,9 @@ class Calls(msgspec.Struct, omit_defaults=True):
     open: dict[int, OpenCall] = {}
     abandoned: dict[int, int] = {}
     """call -> attempt of tasks that nobody awaits but whose last attempt has not reported yet."""
+    execution: int = 0
+    stopping: dict[str, Stopping] = {}
+    """Jobs that nobody awaits any more and that have to end, of earlier executions too."""
     scheduled: int = 0
     succeeded: int = 0
     failed: int = 0
@@ -98,9 +116,11 @@ class Calls(msgspec.Struct, omit_defaults=True):
     def under_way(self) -> bool:
         """Whether a task has an attempt out or a result to hand over: the actor must be in memory for that."""
         for call in self.open.values():  # asked in most turns, so not written as any() over a generator
-            if type(call) is TaskCall and (call.retry_at is None or call.reuse is not None):
+            if type(call) is TaskCall and (
+                call.is_held_here if call.job is not None else call.retry_at is None or call.reuse is not None
+            ):
                 return True
-        return False
+        return bool(self.stopping)
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -111,6 +131,9 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 def dispatch_of(caller: Caller, number: int, call: TaskCall, attempt: int, dispatch: int) -> Dispatch:
+    if call.options.job is not None:
+        token = Token(caller.key, caller.execution, number, attempt, dispatch)
+        return dispatch_for(SUBMIT, token, call.task, call.options, call.args)
     return Dispatch(
         Token(caller.key, caller.execution, number, attempt, dispatch),
         call.task,
@@ -123,6 +146,9 @@ def dispatch_of(caller: Caller, number: int, call: TaskCall, attempt: int, dispa
 
 def first_dispatch(caller: Caller, command: TaskScheduled) -> Dispatch:
     """The dispatch that the schedule record implies."""
+    if command.options.job is not None:
+        token = Token(caller.key, caller.execution, command.call, 1, 1)
+        return dispatch_for(SUBMIT, token, command.task, command.options, command.args)
     return Dispatch(
         Token(caller.key, caller.execution, command.call, 1, 1),
         command.task,
@@ -142,6 +168,10 @@ def idempotency_key(caller: Caller, number: int) -> str:
 
 def attempt_ended(caller: Caller, calls: Calls, message: AttemptEnded, now: float) -> Decision:
     token = message.token
+    if calls.stopping:
+        stopping = calls.stopping.get(stopping_name(token.execution, token.call, token.attempt))
+        if stopping is not None:
+            return stops.ended(calls, stopping, message, now)
     if token.execution != caller.execution:
         return Decision()
     call = calls.open.get(token.call)
@@ -151,6 +181,8 @@ def attempt_ended(caller: Caller, calls: Calls, message: AttemptEnded, now: floa
         return Decision()
     if not call.out or (token.attempt, token.dispatch) != (call.attempt, call.dispatch):
         return Decision()
+    if call.job is not None:
+        return jobs.ended(jobs.Job(caller, token.call, call, now), message)
     if message.failure is None:
         succeeded = TaskSucceeded(
             token.call,
@@ -171,7 +203,7 @@ def attempt_ended(caller: Caller, calls: Calls, message: AttemptEnded, now: floa
 
 def _attempt_failed(call: TaskCall, message: AttemptEnded, failure: Failure, now: float) -> Decision:
     token = message.token
-    retry_at = _retry_at(call, failure, token, now)
+    retry_at = _retry_at(call.options, call.since, failure, token, now)
     if retry_at is None:
         gave_up = TaskGaveUp(
             token.call, failure, token.attempt, message.node, message.worker, message.started_at, message.ended_at
@@ -188,17 +220,6 @@ def _attempt_failed(call: TaskCall, message: AttemptEnded, failure: Failure, now
         message.ended_at,
     )
     return Decision(append=[failed], timer=retry_at)
-
-
-def _retry_at(call: TaskCall, failure: Failure, token: Token, now: float) -> float | None:
-    policy = call.options.retry
-    if failure.final or token.attempt >= policy.attempts or failure.type in policy.final:
-        return None
-    # The jitter is a hash of the token: spread over the runs, and the same whenever it is asked for.
-    chance = crc32(f"{token.key}:{token.execution}:{token.call}:{token.attempt}".encode()) / 2**32
-    retry_at = now + policy.delay_s(token.attempt, chance)
-    deadline_s = call.options.deadline_s
-    return None if deadline_s is not None and retry_at >= call.since + deadline_s else retry_at
 
 
 def _dispatch_again(caller: Caller, number: int, call: TaskCall, *, lost: bool) -> Decision:
@@ -222,11 +243,16 @@ def attempt_progressed(caller: Caller, calls: Calls, message: AttemptProgressed)
     return Decision(append=[ProgressNoted(token.call, token.attempt, message.progress)])
 
 
-def recovered(caller: Caller, calls: Calls) -> Decision:
+def recovered(caller: Caller, calls: Calls, now: float = 0.0) -> Decision:
     """All attempts went with the process that ran them: dispatch each again, at no cost to the task."""
-    decision = Decision()
+    decision = stops_recovered(caller, calls, now)
     for number, call in calls.tasks():
-        if call.out:
+        if call.job is not None:
+            again = jobs.recovered(jobs.Job(caller, number, call, now))
+            decision.append += again.append
+            decision.execute += again.execute
+            decision.activate = decision.activate or again.activate
+        elif call.out:
             again = _dispatch_again(caller, number, call, lost=False)
             decision.append += again.append
             decision.execute += again.execute
@@ -235,17 +261,26 @@ def recovered(caller: Caller, calls: Calls) -> Decision:
 
 def tasks_due(caller: Caller, calls: Calls, now: float) -> Decision:
     """Deadlines that have passed, retries whose time has come, and reused results still to be handed over."""
-    decision = Decision()
+    decision = stops_due(caller, calls, now)
+    gave_up = {record.call for record in decision.append if type(record) is TaskGaveUp}
+    waiting = {each.call for each in calls.stopping.values() if each.execution == caller.execution}
     for number, call in calls.tasks():
+        if number in gave_up:
+            continue
         if call.reuse is not None:
             decision.append.append(TaskReused(number, call.reuse))
             decision.activate = True
         elif _deadline(call) <= now:
             decision.append.append(TaskGaveUp(number, _too_late(call), call.attempt if call.out else 0))
             decision.activate = True
-            if call.out:
-                decision.abandon.append(Token(caller.key, caller.execution, number, call.attempt, call.dispatch))
-        elif call.retry_at is not None and call.retry_at <= now:
+            decision.abandon += abandon(caller, number, call)
+        elif call.job is not None:
+            more = jobs.due(jobs.Job(caller, number, call, now))
+            decision.append += more.append
+            decision.execute += more.execute
+            decision.abandon += more.abandon
+            decision.activate = decision.activate or more.activate
+        elif call.retry_at is not None and call.retry_at <= now and number not in waiting:
             attempt = call.attempt + 1
             decision.append.append(AttemptDispatched(number, attempt, 1))
             decision.execute.append(dispatch_of(caller, number, call, attempt, 1))
@@ -253,12 +288,17 @@ def tasks_due(caller: Caller, calls: Calls, now: float) -> Decision:
 
 
 def next_duty(calls: Calls) -> float | None:
-    times = [
-        0.0 if call.reuse is not None else min(_deadline(call), FOREVER if call.retry_at is None else call.retry_at)
-        for _, call in calls.tasks()
-    ]
+    waiting = {each.call for each in calls.stopping.values() if each.execution == calls.execution}
+    times = [0.0 if call.reuse is not None else _duty(call, number in waiting) for number, call in calls.tasks()]
+    if (at := stops.next_duty(calls)) is not None:
+        times.append(at)
     earliest = min(times, default=FOREVER)
     return None if earliest == FOREVER else earliest
+
+
+def _duty(call: TaskCall, waits_for_stop: bool) -> float:
+    at = call.retry_at if call.job is None else jobs.next_duty(call)
+    return min(_deadline(call), FOREVER if at is None or waits_for_stop else at)
 
 
 def _deadline(call: TaskCall) -> float:
@@ -275,16 +315,92 @@ def _too_late(call: TaskCall) -> Failure:
 
 
 def abandon(caller: Caller, number: int, call: TaskCall) -> list[Token]:
-    """The token to cancel when nobody awaits the call any more."""
+    """The token to cancel when nobody awaits the call any more. A submit goes on, so that its handle becomes known."""
+    if call.job is not None and call.job.phase != "open":
+        return []
     return [Token(caller.key, caller.execution, number, call.attempt, call.dispatch)] if call.out else []
+
+
+def let_go(decision: Decision, caller: Caller, number: int, call: TaskCall) -> None:
+    """Nobody awaits the call any more: its attempt is cancelled, and its job is to be stopped at once."""
+    decision.abandon += abandon(caller, number, call)
+    if call.job is not None:
+        decision.timer = 0.0
+
+
+def never_began(execution: int, commands: list[AnyRecord], number: int | None = None) -> list[AnyRecord]:
+    """What to note of the jobs in `commands` (or only of call `number`) that are not going to be submitted."""
+    return [
+        JobStopped(execution, command.call, 1)
+        for command in commands
+        if type(command) is TaskScheduled and command.options.job is not None and number in (None, command.call)
+    ]
+
+
+def stops_due(caller: Caller, calls: Calls, now: float) -> Decision:
+    return stops.due(caller.key, calls, now) if calls.stopping else Decision()
+
+
+def next_stop(calls: Calls) -> float | None:
+    """When a job that nobody awaits is next to be cancelled."""
+    return stops.next_duty(calls) if calls.stopping else None
+
+
+def stops_recovered(caller: Caller, calls: Calls, now: float) -> Decision:
+    return stops.recovered(caller.key, calls, now) if calls.stopping else Decision()
+
+
+def open_jobs(key: str, calls: Calls) -> tuple[JobInfo, ...]:
+    """The jobs that the outside system has, or may have."""
+    awaited = (
+        JobInfo(
+            key,
+            calls.execution,
+            number,
+            call.attempt,
+            call.task,
+            call.job.phase,
+            call.job.since or call.since,
+            call.job.build,
+            call.job.handle,
+        )
+        for number, call in calls.tasks()
+        if call.job is not None
+    )
+    ending = (
+        JobInfo(
+            key, each.execution, each.call, each.attempt, each.task, "stopping", each.since, each.build, each.handle
+        )
+        for each in calls.stopping.values()
+    )
+    return (*awaited, *ending)
 
 
 # --- apply
 
 
+def afresh(calls: Calls, execution: int) -> Calls:
+    """No calls yet, of another execution; what has to be stopped of earlier ones stays."""
+    return Calls(execution=execution, stopping=calls.stopping)
+
+
+def afresh_after(calls: Calls) -> Calls:
+    """The same, when those that are open have not been closed yet."""
+    apply_closed(calls)
+    return afresh(calls, calls.execution)
+
+
+def apply_closed(calls: Calls) -> None:
+    """All that was open ends with the execution."""
+    for number, call in calls.tasks():
+        noting.leave(calls, number, call)
+    calls.open.clear()
+
+
 def apply_scheduled(calls: Calls, record: TaskScheduled, at: float, reuse: Raw | None = None) -> None:
     calls.scheduled += 1
-    calls.open[record.call] = TaskCall(record.task, record.args, record.options, at, reuse=reuse)
+    job = None if record.options.job is None or reuse is not None else OpenJob()
+    calls.open[record.call] = TaskCall(record.task, record.args, record.options, at, reuse=reuse, job=job)
 
 
 def apply_child(calls: Calls, record: ChildScheduled) -> None:
@@ -298,7 +414,9 @@ def apply_ask(calls: Calls, record: AskScheduled) -> None:
 
 
 def apply_outcome(calls: Calls, record: TaskSucceeded | TaskReused | TaskGaveUp | CallAnswered) -> None:
-    calls.open.pop(record.call, None)
+    call = calls.open.pop(record.call, None)
+    if type(call) is TaskCall and call.job is not None and type(record) is TaskGaveUp:
+        noting.leave(calls, record.call, call)
     match record:
         case TaskSucceeded():
             calls.succeeded += 1
@@ -312,7 +430,9 @@ def apply_outcome(calls: Calls, record: TaskSucceeded | TaskReused | TaskGaveUp 
 
 def apply_cancelled(calls: Calls, number: int) -> None:
     call = calls.open.pop(number, None)
-    if type(call) is TaskCall and call.out:
+    if type(call) is TaskCall and call.job is not None:
+        noting.leave(calls, number, call)
+    elif type(call) is TaskCall and call.out:
         calls.abandoned[number] = call.attempt
 
 
@@ -321,8 +441,11 @@ def apply_note(calls: Calls, record: AnyRecord) -> None:
         case AttemptFailed(call=number, retry_at=retry_at):
             if type(call := calls.open.get(number)) is TaskCall:
                 call.retry_at = retry_at
+                noting.leave(calls, number, call)
         case AttemptDispatched(call=number, attempt=attempt, dispatch=dispatch, lost=lost):
             if type(call := calls.open.get(number)) is TaskCall:
+                if call.options.job is not None:
+                    noting.dispatched(call, is_new=attempt != call.attempt)
                 call.attempt, call.dispatch, call.retry_at = attempt, dispatch, None
                 call.losses += lost
         case ProgressNoted(call=number, progress=progress):
@@ -331,4 +454,4 @@ def apply_note(calls: Calls, record: AnyRecord) -> None:
         case LateResult(call=number):
             calls.abandoned.pop(number, None)
         case _:
-            pass
+            noting.apply(calls, record)

@@ -28,6 +28,7 @@ class Open(msgspec.Struct, omit_defaults=True):
     ask: bool
     sender: Sender | None = None
     idempotency_key: str = ""
+    chain: tuple[Sender, ...] = ()
 
 
 class Remembered(msgspec.Struct, omit_defaults=True):
@@ -115,7 +116,7 @@ def settle_all(deliveries: Deliveries, decision: Decision) -> None:
 
 def apply_received(deliveries: Deliveries, record: Delivered | HandlerQueued, at: float) -> None:
     deliveries.next = max(deliveries.next, record.delivery + 1)
-    deliveries.open[record.delivery] = Open(record.ask, record.sender, record.idempotency_key)
+    deliveries.open[record.delivery] = Open(record.ask, record.sender, record.idempotency_key, record.chain)
     if record.idempotency_key:
         remember(deliveries, record.idempotency_key, Remembered(at, record.delivery))
 

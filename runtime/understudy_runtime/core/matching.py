@@ -9,6 +9,10 @@ task of any priority is passed by a bounded number of others. Nobody is kept idl
 case: a task of many slots that has been passed over for `PATIENCE_S` keeps the roomiest worker for itself, because
 small ones would otherwise take each slot as it comes free, for ever.
 
+Workers with equal offers are a group, in order of their shares, so that a decision costs the logarithm of how many
+there are; there are no more lines and groups than kinds of tasks and workers. Only a task of many slots may have to
+look at many workers, because the one with the lowest share need not have the room.
+
 The caller says who joins, what comes free and what time it is, and carries out the assignments.
 """
 
@@ -89,11 +93,11 @@ class Waiting(msgspec.Struct, frozen=True):
 class _Seat:
     """A worker at the table. `touched` orders workers by when they were last given or rid of something."""
 
-    __slots__ = ("credit", "name", "offer", "open", "touched", "used")
+    __slots__ = ("credit", "group", "name", "open", "touched", "used")
 
-    def __init__(self, name: str, offer: Offer, used: int, credit: int, touched: int) -> None:
+    def __init__(self, name: str, group: _Group, used: int, credit: int, touched: int) -> None:
         self.name = name
-        self.offer = offer
+        self.group = group
         self.used = used
         self.credit = credit
         self.open = True
@@ -101,7 +105,47 @@ class _Seat:
 
     @property
     def free(self) -> int:
-        return min(self.offer.slots - self.used, self.credit) if self.open else 0
+        return min(self.group.offer.slots - self.used, self.credit) if self.open else 0
+
+
+class _Group:
+    """Workers with the same offer. The heap has an entry for each that has room; entries that no longer hold are
+    passed over when they come up: (used, touched) says of when they are.
+    """
+
+    __slots__ = ("heap", "offer", "seats")
+
+    def __init__(self, offer: Offer) -> None:
+        self.offer = offer
+        self.seats: set[_Seat] = set()
+        self.heap: list[tuple[int, int, _Seat]] = []
+
+    def note(self, seat: _Seat) -> None:
+        """Something about the seat has changed."""
+        if seat.free <= 0:
+            return
+        if len(self.heap) > 2 * len(self.seats) + MAX_GONE:
+            self.heap = [_entry(each) for each in self.seats if each.free > 0]
+            heapq.heapify(self.heap)
+        else:
+            heapq.heappush(self.heap, _entry(seat))
+
+    def first(self, slots: int = 1, kept: _Seat | None = None) -> _Seat | None:
+        """The seat with the lowest share that has so many slots free and is not `kept`."""
+        passed: list[tuple[int, int, _Seat]] = []
+        found: _Seat | None = None
+        while self.heap:
+            seat = self.heap[0][2]
+            if seat.free <= 0 or self.heap[0] != _entry(seat) or seat.group is not self:
+                heapq.heappop(self.heap)
+            elif seat.free >= slots and seat is not kept:
+                found = seat
+                break
+            else:
+                passed.append(heapq.heappop(self.heap))
+        for entry in passed:
+            heapq.heappush(self.heap, entry)
+        return found
 
 
 class _Task(Generic[K]):
@@ -120,13 +164,23 @@ class _Task(Generic[K]):
 class _Line(Generic[K]):
     """Tasks of one need, the most urgent first; those that were taken back are skipped when they come up."""
 
-    __slots__ = ("count", "heap", "need", "seats")
+    __slots__ = ("count", "groups", "heap", "need")
 
-    def __init__(self, need: Need, seats: list[_Seat]) -> None:
+    def __init__(self, need: Need, groups: list[_Group]) -> None:
         self.need = need
-        self.seats = seats
+        self.groups = groups
         self.heap: list[tuple[float, int, _Task[K]]] = []
         self.count = 0
+
+    @property
+    def workers(self) -> int:
+        return sum(len(group.seats) for group in list(self.groups))
+
+    def first(self, kept: _Seat | None) -> _Seat | None:
+        """Whoever is to have the next task, if anybody has room for it."""
+        slots = self.need.slots
+        firsts = [seat for group in self.groups if (seat := group.first(slots, kept)) is not None]
+        return min(firsts, key=_share, default=None)
 
 
 class Matching(Generic[K]):
@@ -136,6 +190,7 @@ class Matching(Generic[K]):
         self._lines: dict[Need, _Line[K]] = {}
         self._ready: dict[K, _Task[K]] = {}
         self._seats: dict[str, _Seat] = {}
+        self._groups: dict[Offer, _Group] = {}
         self._arrivals = 0
         self._touches = 0
 
@@ -173,11 +228,15 @@ class Matching(Generic[K]):
     def __len__(self) -> int:
         return len(self._ready)
 
+    def able(self, need: Need) -> int:
+        """How many workers could take such a task if they had room."""
+        return sum(len(group.seats) for group in self._fitting(need))
+
     def waiting(self) -> Iterator[Waiting]:
         """May be read from any thread."""
         for line in list(self._lines.values()):
             head = line.heap[:1]
-            yield Waiting(line.need, line.count, head[0][2].since if head else 0.0, len(line.seats))
+            yield Waiting(line.need, line.count, head[0][2].since if head else 0.0, line.workers)
 
     # --- workers
 
@@ -186,26 +245,36 @@ class Matching(Generic[K]):
 
         `credit` is how many slots it may be given until it grants more, for those that do.
         """
+        self.leave(worker)
         self._touches += 1
-        self._seats[worker] = _Seat(worker, offer, used, credit, self._touches)
-        self._reseat()
+        seat = self._seats[worker] = _Seat(worker, self._group(offer), used, credit, self._touches)
+        seat.group.seats.add(seat)
+        seat.group.note(seat)
 
     def grant(self, worker: str, credit: int) -> None:
         seat = self._seats[worker]
         seat.credit = min(seat.credit + credit, UNLIMITED)
+        seat.group.note(seat)
 
     def change(self, worker: str, offer: Offer) -> None:
         """It keeps what it has, and its credit."""
-        self._seats[worker].offer = offer
-        self._reseat()
+        seat = self._seats[worker]
+        self._part(seat)
+        seat.group = self._group(offer)
+        seat.group.seats.add(seat)
+        seat.group.note(seat)
 
     def leave(self, worker: str) -> None:
-        if self._seats.pop(worker, None) is not None:
-            self._reseat()
+        seat = self._seats.pop(worker, None)
+        if seat is not None:
+            seat.open = False
+            self._part(seat)
 
     def set_open(self, worker: str, is_open: bool) -> None:
         """A worker that is not open keeps what it has and gets nothing more."""
-        self._seats[worker].open = is_open
+        seat = self._seats[worker]
+        seat.open = is_open
+        seat.group.note(seat)
 
     def freed(self, worker: str, slots: int) -> None:
         """A task has left the worker. If the worker itself has gone, there is nothing to note."""
@@ -219,20 +288,20 @@ class Matching(Generic[K]):
     def match(self, now: float) -> list[Assignment[K]]:
         """Everything that can be handed out now. It counts as handed out when this returns."""
         assignments: list[Assignment[K]] = []
-        if not self._ready or not any(seat.free > 0 for seat in self._seats.values()):
+        if not self._ready or all(group.first() is None for group in self._groups.values()):
             return assignments
-        heads = [line.heap[0] for line in self._lines.values() if line.seats]
+        heads = [line.heap[0] for line in self._lines.values() if line.groups]
         heapq.heapify(heads)
         kept: _Seat | None = None
         while heads:
             task = heads[0][2]
             line = task.line
             slots = line.need.slots
-            seat = min((s for s in line.seats if s.free >= slots and s is not kept), key=_share, default=None)
+            seat = line.first(kept)
             if seat is None:
                 heapq.heappop(heads)
                 if kept is None and now - task.since >= PATIENCE_S:
-                    kept = max(line.seats, key=_room)
+                    kept = max((seat for group in line.groups for seat in group.seats), key=_room)
                 continue
             seat.used += slots
             seat.credit -= slots
@@ -255,21 +324,42 @@ class Matching(Generic[K]):
     def _is_ready(self, task: _Task[K]) -> bool:
         return self._ready.get(task.key) is task
 
-    def _fitting(self, need: Need) -> list[_Seat]:
-        return [seat for seat in self._seats.values() if seat.offer.fits(need)]
+    def _fitting(self, need: Need) -> list[_Group]:
+        return [group for group in self._groups.values() if group.offer.fits(need)]
 
-    def _reseat(self) -> None:
-        for line in self._lines.values():
-            line.seats = self._fitting(line.need)
+    def _group(self, offer: Offer) -> _Group:
+        group = self._groups.get(offer)
+        if group is None:
+            group = self._groups[offer] = _Group(offer)
+            for line in self._lines.values():
+                if offer.fits(line.need):
+                    line.groups.append(group)
+        return group
+
+    def _part(self, seat: _Seat) -> None:
+        """The seat belongs to its group no longer; nor does the group to anybody, if that was its last."""
+        group = seat.group
+        group.seats.discard(seat)
+        if not group.seats:
+            del self._groups[group.offer]
+            for line in self._lines.values():
+                if group in line.groups:
+                    line.groups.remove(group)
 
     def _touch(self, seat: _Seat) -> None:
         self._touches += 1
         seat.touched = self._touches
+        seat.group.note(seat)
+
+
+def _entry(seat: _Seat) -> tuple[int, int, _Seat]:
+    return seat.used, seat.touched, seat
 
 
 def _share(seat: _Seat) -> tuple[float, int]:
-    return seat.used / seat.offer.slots, seat.touched
+    return seat.used / seat.group.offer.slots, seat.touched
 
 
-def _room(seat: _Seat) -> int:
-    return seat.free
+def _room(seat: _Seat) -> tuple[int, int]:
+    """Ties to the one left alone for longest: sets have no order that would last."""
+    return seat.free, -seat.touched

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from understudy.options import TaskOptions
+from understudy.resourcing import ResourceDescription
 from understudy.scheduling import RangeOverlap, ScheduleDescription, ScheduleSpec
 from understudy_runtime.core.kinds import NULL, Failure, HeldWhy, MaybeRaw, Message, Sender
 from understudy_runtime.core.records import AnyRecord, Reusable
@@ -32,16 +33,18 @@ class Start(Message, frozen=True):
     deadline_s: float | None = None
     parent: Sender | None = None
     idempotency_key: str = ""
+    chain: tuple[Sender, ...] = ()
 
 
 class Deliver(Message, frozen=True):
-    """Tell (`ask=False`) or ask a handler."""
+    """Tell (`ask=False`) or ask a handler. `chain`: who waits for the sender in turn, see `core.chains`."""
 
     handler: str
     args: Raw
     ask: bool = False
     sender: Sender | None = None
     idempotency_key: str = ""
+    chain: tuple[Sender, ...] = ()
 
 
 class Answer(Message, frozen=True):
@@ -87,14 +90,17 @@ class SetSchedule(Message, frozen=True):
     paused: bool = False
     """From the beginning; an existing schedule stays as it is."""
     note: str = ""
+    idempotency_key: str = ""
 
 
 class PauseSchedule(Message, frozen=True):
     note: str = ""
+    idempotency_key: str = ""
 
 
 class ResumeSchedule(Message, frozen=True):
     note: str = ""
+    idempotency_key: str = ""
 
 
 class TriggerSchedule(Message, frozen=True):
@@ -114,6 +120,8 @@ class BackfillSchedule(Message, frozen=True):
 
 class DeleteSchedule(Message, frozen=True):
     """Start no more; runs under way go on."""
+
+    idempotency_key: str = ""
 
 
 # --- from the executor
@@ -139,11 +147,39 @@ class AttemptEnded(Message, frozen=True):
     node: str = ""
     started_at: float = 0.0
     ended_at: float = 0.0
+    build: str = ""
+    """Of whoever ran it, where that is known."""
 
 
 class AttemptProgressed(Message, frozen=True):
     token: Token
     progress: Raw
+
+
+# --- to whoever has a job
+
+
+class CompleteJob(Message, frozen=True):
+    """The outside system, or somebody for it, says how this attempt's job ended: with `result`, or `failure`."""
+
+    execution: int
+    call: int
+    attempt: int
+    result: MaybeRaw = None
+    failure: Failure | None = None
+    idempotency_key: str = ""
+
+
+class SettleJob(Message, frozen=True):
+    """A person says of an uncertain job: it is there, as `handle`; or (None) it is not."""
+
+    call: int
+    handle: MaybeRaw = None
+    idempotency_key: str = ""
+
+
+class ListJobs(Message, frozen=True):
+    """Answered with `OpenJobs`; changes nothing."""
 
 
 # --- from the shell
@@ -164,6 +200,8 @@ class Hold(Message, frozen=True):
 
 class Release(Message, frozen=True):
     """Whatever held the actor is thought to be gone."""
+
+    idempotency_key: str = ""
 
 
 class Activated(Message, frozen=True):
@@ -245,12 +283,16 @@ class Accepted(msgspec.Struct, frozen=True):
 class Refused(msgspec.Struct, frozen=True):
     """Reply to what cannot be done. `error` names the class in `understudy.errors`."""
 
-    error: Literal["BadRequest", "UnknownName", "AlreadyExists", "Overloaded"]
+    error: Literal["BadRequest", "BadInput", "UnknownName", "AlreadyExists", "Overloaded", "LeaseLost"]
     message: str
 
 
 class Description(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How an actor stands; for a run, `definition` is its workflow. Times in seconds since 1970."""
+    """How an actor stands; for a run, `definition` is its workflow. Times in seconds since 1970.
+
+    Of a user-defined actor, `result` is its state, of `version`; `queued` messages wait for their turn; and `reminders`
+    tells when each of them comes due.
+    """
 
     key: str
     definition: str
@@ -270,6 +312,9 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True):
     result: MaybeRaw = None
     failure: Failure | None = None
     input: MaybeRaw = None
+    version: int = 1
+    queued: int = 0
+    reminders: dict[str, float] = {}
 
 
 class Triggered(msgspec.Struct, frozen=True):
@@ -284,7 +329,39 @@ class BackfillBegun(msgspec.Struct, frozen=True):
     count: int
 
 
-Reply = Later | Started | Accepted | Refused | Description | Settled | ScheduleDescription | Triggered | BackfillBegun
+class JobInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A job as people see it. `status`: submitting, finding, open, uncertain or stopping. Times in seconds since 1970."""
+
+    key: str
+    execution: int
+    call: int
+    attempt: int
+    task: str
+    status: str
+    since: float = 0.0
+    build: str = ""
+    handle: MaybeRaw = None
+
+
+class OpenJobs(msgspec.Struct, frozen=True):
+    """Reply to `ListJobs`."""
+
+    jobs: tuple[JobInfo, ...]
+
+
+Reply = (
+    Later
+    | OpenJobs
+    | Started
+    | Accepted
+    | Refused
+    | Description
+    | Settled
+    | ScheduleDescription
+    | Triggered
+    | BackfillBegun
+    | ResourceDescription
+)
 
 
 class Decision(msgspec.Struct):
@@ -331,6 +408,9 @@ AnyMessage = (
     | Hold
     | Release
     | Activated
+    | CompleteJob
+    | SettleJob
+    | ListJobs
     | ResourceMessage
 )
 

@@ -65,6 +65,8 @@ class ExecutionStarted(Input, frozen=True):
     parent: Sender | None = None
     reuse: tuple[Reusable, ...] = ()
     idempotency_key: str = ""
+    chain: tuple[Sender, ...] = ()
+    """Who waits for the parent's call; see `core.chains`."""
 
 
 class TaskSucceeded(Input, frozen=True):
@@ -105,7 +107,10 @@ class CallAnswered(Input, frozen=True):
 
 
 class Delivered(Input, frozen=True):
-    """A told or asked message reached the actor. `delivery` counts from 1 within the actor."""
+    """A told or asked message reached the actor. `delivery` counts from 1 within the actor.
+
+    `reminder` is the id of the reminder that came due, if it is one; a repeated one next comes due at `again_at`.
+    """
 
     delivery: int
     handler: str
@@ -113,6 +118,9 @@ class Delivered(Input, frozen=True):
     ask: bool = False
     sender: Sender | None = None
     idempotency_key: str = ""
+    chain: tuple[Sender, ...] = ()
+    reminder: str = ""
+    again_at: float | None = None
 
 
 class Fired(Input, frozen=True):
@@ -126,6 +134,8 @@ class CancelRequested(Input, frozen=True):
 
 class Released(Input, frozen=True):
     """A held actor goes on; everything that came in meanwhile is handed over with it, in order."""
+
+    idempotency_key: str = ""
 
 
 # --- commands
@@ -153,16 +163,19 @@ class ChildScheduled(Command, frozen=True):
     digest: str
     wait: bool = True
     deadline_s: float | None = None
+    delivery: int = 0
+    """See `AskScheduled`."""
 
 
 class AskScheduled(Command, frozen=True):
-    """Another actor is asked (`ask`) or told."""
+    """Another actor is asked (`ask`) or told. In a run, by the handler of `delivery`; 0: not by a handler."""
 
     call: int
     to: str
     handler: str
     args: Raw
     ask: bool = True
+    delivery: int = 0
 
 
 class LeaseRequested(Command, frozen=True):
@@ -245,9 +258,24 @@ class Warned(Command, frozen=True):
 
 
 class StateSet(Command, frozen=True):
-    """The new state of a user-defined actor, once no handler is in flight."""
+    """The new state of a user-defined actor, of this version of its class, once no handler is in flight."""
 
     state: Raw
+    version: int = 1
+
+
+class ReminderSet(Command, frozen=True):
+    """The actor is to be told by itself at `at`, and from then on every `every_s` seconds. It replaces one of its id."""
+
+    id: str
+    handler: str
+    args: Raw
+    at: float
+    every_s: float | None = None
+
+
+class ReminderForgotten(Command, frozen=True):
+    id: str
 
 
 # --- notes
@@ -297,6 +325,7 @@ class HandlerQueued(Note, frozen=True):
     ask: bool = False
     sender: Sender | None = None
     idempotency_key: str = ""
+    chain: tuple[Sender, ...] = ()
 
 
 class Held(Note, frozen=True):
@@ -325,9 +354,104 @@ class Cautioned(Note, frozen=True):
 
 
 class LeaseReturned(Note, frozen=True):
-    """The lease that `call` asked for goes back, by a `ReleaseLease` in the same turn."""
+    """The lease that `call` of `execution` asked for goes back, by a `ReleaseLease` in the same turn."""
 
     call: int
+    execution: int = 1
+
+
+class AttemptLeft(Note, frozen=True):
+    """Nothing of a task under a lease, which nobody awaits, runs any more: its leases may go back."""
+
+    call: int
+    execution: int = 1
+
+
+# --- notes of jobs
+
+
+class JobSubmitted(Note, frozen=True):
+    """The outside system has the job of this attempt, under its `handle`. It is watched from now on, as `dispatch`.
+
+    `build` is of the code that submitted it. `found`: it was found there, by its idempotency key or by a person.
+    """
+
+    call: int
+    attempt: int
+    handle: Raw
+    dispatch: int
+    at: float = 0.0
+    build: str = ""
+    found: bool = False
+
+
+class JobSought(Note, frozen=True):
+    """Nobody knows whether the submit of this attempt reached the outside system, so it is asked, as `dispatch`."""
+
+    call: int
+    attempt: int
+    dispatch: int
+    failure: Failure | None = None
+
+
+class JobSeekDelayed(Note, frozen=True):
+    """The outside system could not be asked; it will be again at `retry_at`."""
+
+    call: int
+    attempt: int
+    failure: Failure
+    retry_at: float
+
+
+class JobUncertain(Note, frozen=True):
+    """Nobody knows whether there is a job of this attempt, and a person has to say so."""
+
+    call: int
+    attempt: int
+
+
+class JobOver(Note, frozen=True):
+    """There is nothing of this attempt in the outside system, or nothing any more that goes on."""
+
+    call: int
+    attempt: int
+
+
+class JobStopping(Note, frozen=True):
+    """A job that nobody awaits any more is being cancelled (or, if its handle is not known, looked for)."""
+
+    execution: int
+    call: int
+    attempt: int
+    dispatch: int
+
+
+class JobStopFound(Note, frozen=True):
+    """The handle of a job that is to be cancelled has become known."""
+
+    execution: int
+    call: int
+    attempt: int
+    handle: Raw
+
+
+class JobStopDelayed(Note, frozen=True):
+    """A job could not be cancelled; this is tried again at `retry_at`."""
+
+    execution: int
+    call: int
+    attempt: int
+    retry_at: float
+    failure: Failure
+
+
+class JobStopped(Note, frozen=True):
+    """A job is no more, or (`failure`) may go on for ever: it cannot be cancelled, and nobody tries any longer."""
+
+    execution: int
+    call: int
+    attempt: int
+    failure: Failure | None = None
 
 
 # --- notes of schedules
@@ -341,21 +465,27 @@ class ScheduleSet(Note, frozen=True):
 
     spec: ScheduleSpec
     next: float | None = None
+    idempotency_key: str = ""
+    note: str = ""
 
 
 class SchedulePaused(Note, frozen=True):
     """Nothing starts by itself any more: what was buffered and the ranges under way are given up."""
 
     note: str = ""
+    idempotency_key: str = ""
 
 
 class ScheduleResumed(Note, frozen=True):
     next: float | None = None
     note: str = ""
+    idempotency_key: str = ""
 
 
 class ScheduleDeleted(Note, frozen=True):
     """The runs that it has started go on."""
+
+    idempotency_key: str = ""
 
 
 class ScheduleAdvanced(Note, frozen=True):
@@ -443,6 +573,8 @@ AnyRecord = (
     | Patched
     | Warned
     | StateSet
+    | ReminderSet
+    | ReminderForgotten
     | AttemptFailed
     | AttemptDispatched
     | ProgressNoted
@@ -467,6 +599,16 @@ AnyRecord = (
     | LeaseEnded
     | OperationScheduled
     | LeaseReturned
+    | AttemptLeft
+    | JobSubmitted
+    | JobSought
+    | JobSeekDelayed
+    | JobUncertain
+    | JobOver
+    | JobStopping
+    | JobStopFound
+    | JobStopDelayed
+    | JobStopped
     | ResourceRecord
 )
 

@@ -27,6 +27,9 @@ from understudy_runtime.core.records import (
     ExecutionStarted,
     Failed,
     Held,
+    LeaseEnded,
+    LeaseRequested,
+    OperationScheduled,
     Patched,
     Released,
     Replied,
@@ -143,6 +146,12 @@ def _said(record: AnyRecord) -> tuple[str, str]:  # noqa: C901 - one line for ea
             return f"call {call}: workflow {name}", digest
         case AskScheduled(call=call, to=to, handler=handler, ask=ask, args=args):
             return f"call {call}: {'ask' if ask else 'tell'} {to} {handler}", bytes(args).decode()
+        case LeaseRequested(call=call, to=to, units=units, exclusive=exclusive, digest=digest):
+            return f"call {call}: lease {to}{' exclusively' if exclusive else ''}", f"{units} {digest}"
+        case LeaseEnded(call=call):
+            return f"end of lease {call}", ""
+        case OperationScheduled(call=call, lease=lease, operation=operation, digest=digest):
+            return f"call {call}: {operation} under lease {lease}", digest
         case CallCancelled(call=call):
             return f"cancel call {call}", ""
         case Replied(delivery=delivery, failure=failure):

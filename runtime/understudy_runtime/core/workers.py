@@ -9,6 +9,9 @@ A worker's session belongs to the worker and outlives its streams:
         ▼                          ▼
        lost: all it holds is reported as lost, and given to others
 
+An attempt that is still out long after its timeout, which the worker should have seen to, has failed: the node says
+so, asks for its end, and reckons with the slot as used until the worker says that it is over.
+
 The node is authoritative about who holds an attempt: a report from anybody else is settled as stale. The worker is
 authoritative about what it can still run: what its hello does not name never reached it, or is gone with it.
 """
@@ -20,6 +23,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from understudy.cluster import WorkerInfo
 from understudy_runtime.core.matching import Waiting
 from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Dispatch, Token
 
@@ -27,6 +31,8 @@ HEARTBEAT_S: Final = 3.0
 """How often either side says something, even if there is nothing to say."""
 SESSION_TIMEOUT_S: Final = 10.0
 """How long a worker that is silent or away is thought to live."""
+OVERDUE_S: Final = 30.0
+"""So long after an attempt's timeout the node waits no longer for the worker to end it and to say so."""
 MAX_WORKERS: Final = 10_000
 MAX_WORKER_SLOTS: Final = 100_000
 MAX_WORKER_TASKS: Final = 10_000
@@ -151,22 +157,8 @@ class Workers(Protocol):
 # --- for people
 
 
-class WorkerInfo(msgspec.Struct, frozen=True):
-    """`status`: active, blocked, away or leaving. `trouble` says what is wrong; empty if nothing is."""
-
-    worker: str
-    name: str
-    status: str
-    slots: int
-    used: int
-    queues: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    build: str = ""
-    trouble: str = ""
-
-
 class PoolInfo(msgspec.Struct, frozen=True):
-    """Who works for the node, and what waits for somebody who can."""
+    """Who works for the node, or did until a moment ago, and what waits for somebody who can."""
 
     workers: tuple[WorkerInfo, ...]
     waiting: tuple[Waiting, ...]

@@ -30,6 +30,7 @@ from understudy_runtime.core.workers import (
     Welcome,
 )
 from understudy_runtime.execution.executor import LocalExecutor
+from understudy_runtime.execution.work_loop import Blocked
 
 LOOK_EVERY_S: Final = 1.0
 """How often the work loop is looked at."""
@@ -55,7 +56,7 @@ class Agent:
         self._unwanted: set[Token] = set()
         self._unsettled: dict[Token, AttemptEnded | GivenBack] = {}
         self._leaving = False
-        self._healthy = True
+        self._blocked: Blocked | None = None
         self._timeout_s = SESSION_TIMEOUT_S
         self._give_up: Callable[[], None] | None = None
         self._stop_looking: Callable[[], None] | None = None
@@ -85,6 +86,7 @@ class Agent:
                 0 if self._leaving else self._hello.slots - sum(self._running.values()),
                 [report for report in unsettled if isinstance(report, AttemptEnded)],
                 [report for report in unsettled if isinstance(report, GivenBack)],
+                health=None if self._blocked is None else _health(self._blocked),
                 leaving=self._leaving,
             )
         )
@@ -176,13 +178,13 @@ class Agent:
 
     def _look(self) -> None:
         blocked = self._executor.blocked(BLOCKED_S)
-        if blocked is not None and self._healthy:
+        was, self._blocked = self._blocked, blocked
+        if blocked is not None and was is None:
             log.warning("work loop blocked", task=blocked.task, where=blocked.where, lag_s=round(blocked.lag_s, 1))
-            self._say(FromWorker(health=Health(blocked.lag_s, blocked.token, blocked.where)))
-        elif blocked is None and not self._healthy:
+            self._say(FromWorker(health=_health(blocked)))
+        elif blocked is None and was is not None:
             log.info("work loop answers again")
             self._say(FromWorker(health=Health()))
-        self._healthy = blocked is None
         self._stop_looking = None
         if self._running:
             self._stop_looking = self._clock.call_at(self._clock.now() + LOOK_EVERY_S, self._look)
@@ -190,3 +192,7 @@ class Agent:
     def _say(self, batch: FromWorker) -> None:
         if self._send is not None:
             self._send(batch)
+
+
+def _health(blocked: Blocked) -> Health:
+    return Health(blocked.lag_s, blocked.token, blocked.where)

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Raw
 
@@ -22,6 +22,9 @@ from understudy_runtime.core.messages import Dispatch
 from understudy_runtime.core.ports import Clock
 from understudy_runtime.execution.context import encode_progress, info_of
 from understudy_runtime.execution.failures import failure_of
+
+if TYPE_CHECKING:
+    from understudy_runtime.execution.watching import Watched
 
 
 class Runner(Protocol):
@@ -73,6 +76,7 @@ class Attempt:
         "task",
         "throttle",
         "timer",
+        "watched",
     )
 
     def __init__(
@@ -111,6 +115,8 @@ class Attempt:
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.throttle: asyncio.TimerHandle | None = None
+        self.watched: tuple[Watched, ...] = ()
+        """What it polls, if it is a poll; see `watching`."""
 
     # --- what user code sees
 

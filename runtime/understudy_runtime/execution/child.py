@@ -22,7 +22,7 @@ from contextvars import Context
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import CoroutineType
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from msgspec import Raw
 
@@ -47,10 +47,14 @@ from understudy_runtime.execution.wire import (
     to_child,
 )
 
+if TYPE_CHECKING:
+    from understudy_runtime.execution.child_logs import ChildLogs
+
 BEAT_EVERY_S: Final = 0.2
 """Heartbeats in a tight loop are sent at most this often, and three times within the heartbeat timeout."""
 _READ_BYTES: Final = 1 << 18
 _PR_SET_PDEATHSIG: Final = 1
+_LOGS: Final = "understudy_runtime.execution.child_logs"
 
 
 class Link:
@@ -59,6 +63,7 @@ class Link:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._sending = threading.Lock()
+        self.logs: ChildLogs | None = None
         self.runs: SimpleQueue[Run] = SimpleQueue()
 
     def send(self, message: FromChild) -> None:
@@ -84,6 +89,9 @@ class Link:
                 self.send(Recalled([run.number for run in self._withdraw()]))
             case Hello():
                 adopt(message)
+                if message.logs is not None:
+                    # Here, because without a node as a service nobody needs it.
+                    self.logs = importlib.import_module(_LOGS).install(message.logs)
 
     def _withdraw(self) -> list[Run]:
         runs: list[Run] = []
@@ -132,6 +140,8 @@ def main(fd: int, parent: int) -> NoReturn:
         run = link.runs.get()
         attempt = ChildAttempt(link, run)
         done = Context().run(serve, link, attempt, run, loaded)
+        if link.logs is not None:
+            link.logs.end()
         try:
             link.send(done)
         except FrameTooLarge as error:
@@ -140,10 +150,14 @@ def main(fd: int, parent: int) -> NoReturn:
 
 def serve(link: Link, attempt: ChildAttempt, run: Run, loaded: dict[tuple[str, str], TaskDefinition]) -> Done:
     current_attempt.set(attempt)
+    if link.logs is not None:
+        link.logs.attempt = attempt
     result, failure, started = NULL, None, time.perf_counter()
     try:
         if run.target not in loaded:
             loaded[run.target] = load_task(*run.target)
+            if link.logs is not None:
+                link.logs.adopt_structlog()
             link.send(Began(run.number))
             started = time.perf_counter()
         limit_memory(run.dispatch.options.memory_mb)

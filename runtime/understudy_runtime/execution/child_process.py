@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from understudy_runtime.execution.attempt import Attempt
-from understudy_runtime.execution.wire import Frames, FromChild, Hello, ToChild, frame, from_child
+from understudy_runtime.execution.wire import Frames, FromChild, Hello, LogStyle, ToChild, frame, from_child
 
 REAP_EVERY_S: Final = 0.002
 _READ_BYTES: Final = 1 << 18
@@ -35,6 +35,7 @@ class ChildProcess:
         loop: asyncio.AbstractEventLoop,
         on_messages: Callable[[ChildProcess, list[FromChild]], None],
         on_gone: Callable[[ChildProcess], None],
+        logs: LogStyle | None = None,
     ) -> None:
         self._loop = loop
         self._on_messages = on_messages
@@ -53,7 +54,7 @@ class ChildProcess:
             self._process = spawn(theirs.fileno())
         self._socket.setblocking(False)
         loop.add_reader(self._socket, self._read)
-        self.send(Hello(import_path(), os.environ.get("PYTHONPATH")))
+        self.send(Hello(import_path(), os.environ.get("PYTHONPATH"), logs))
 
     @property
     def pid(self) -> int:

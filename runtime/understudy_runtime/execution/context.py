@@ -11,6 +11,7 @@ from understudy import values
 from understudy.context import TaskInfo
 from understudy.errors import BadInput
 from understudy_runtime.core.keys import id_of
+from understudy_runtime.core.completion import completion_token
 from understudy_runtime.core.messages import Dispatch
 
 MAX_PROGRESS_BYTES: Final = 64_000
@@ -19,7 +20,16 @@ MAX_PROGRESS_BYTES: Final = 64_000
 def info_of(dispatch: Dispatch) -> TaskInfo:
     token = dispatch.token
     progress = None if dispatch.progress is None else msgspec.json.decode(dispatch.progress)
-    return TaskInfo(dispatch.idempotency_key, id_of(token.key), dispatch.task, token.attempt, token.dispatch, progress)
+    completion = "" if dispatch.options.job is None else completion_token(token)
+    return TaskInfo(
+        dispatch.idempotency_key,
+        id_of(token.key),
+        dispatch.task,
+        token.attempt,
+        token.dispatch,
+        progress,
+        completion,
+    )
 
 
 def encode_progress(progress: Any) -> Raw:

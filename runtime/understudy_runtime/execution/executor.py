@@ -26,10 +26,14 @@ from understudy_runtime.execution.figures import TaskFigures
 from understudy_runtime.execution.handover import Handover
 from understudy_runtime.execution.processes import Processes
 from understudy_runtime.execution.threads import Threads
+from understudy_runtime.execution.watching import Watching
+from understudy_runtime.execution.wire import LogStyle
 from understudy_runtime.execution.work_loop import Blocked, WorkLoop
 
 PROGRESS_EVERY_S: Final = 1.0
 """An attempt's progress is reported at most this often, because every report is made durable."""
+MAX_FIGURES: Final = 10_000
+"""Tasks of which there are figures; of further ones there are none."""
 
 _CANCELLED: Final = Failure("CancelledError", "the attempt was cancelled", kind="cancelled")
 _INTERRUPTED: Final = Failure("CancelledError", "the node is stopping", kind="cancelled")
@@ -50,7 +54,14 @@ class LocalExecutor:
     """
 
     def __init__(
-        self, tasks: Mapping[str, TaskDefinition], clock: Clock, *, node: str = "", limits: Limits | None = None
+        self,
+        tasks: Mapping[str, TaskDefinition],
+        clock: Clock,
+        *,
+        node: str = "",
+        limits: Limits | None = None,
+        build: str = "",
+        logs: LogStyle | None = None,
     ) -> None:
         if is_child():
             raise BadRequest(
@@ -60,8 +71,11 @@ class LocalExecutor:
         self._tasks = tasks
         self._clock = clock
         self._node = node
+        self._build = build
         self._limits = limits or Limits()
+        self._logs = logs
         self._attempts: dict[Token, Attempt] = {}
+        self._watching = Watching(clock, node=node, build=build)
         self._closing = False
         self._idle = asyncio.Event()
         self.figures = {name: TaskFigures() for name in tasks}
@@ -75,25 +89,34 @@ class LocalExecutor:
         self._runners: dict[TaskKind, Runner] = {
             "async": self._work,
             "thread": Threads(self._limits.threads),
-            "process": Processes(self._limits.processes),
+            "process": Processes(self._limits.processes, self._logs),
         }
+        self._watching.open(self._work, self._outbox, report)
 
     def start(self, dispatches: Sequence[Dispatch]) -> None:
         """Run these attempts as soon as there are slots. Nothing is started once the executor is closing."""
         if self._closing:
             return
         batches: dict[Runner, list[Attempt]] = {}
+        watches: list[tuple[Dispatch, TaskDefinition]] = []
         for dispatch in dispatches:
             definition = self._tasks.get(dispatch.task)
             if definition is None:
                 self._refuse(dispatch)
                 continue
+            if dispatch.watch is not None:
+                watches.append((dispatch, definition))
+                continue
             runner = self._runners[definition.kind]
             attempt = Attempt(dispatch, definition, runner, self._clock, self._outbox.put)
             self._attempts[dispatch.token] = attempt
+            if dispatch.options.queue_timeout_s is not None:
+                self._loop.call_later(dispatch.options.queue_timeout_s, _end_unbegun, attempt)
             batches.setdefault(runner, []).append(attempt)
         for runner, attempts in batches.items():
             runner.start(attempts)
+        if watches:
+            self._watching.start(watches)
 
     def cancel(self, tokens: Sequence[Token]) -> None:
         """Ask attempts to end. Tokens that are not here have been reported already.
@@ -103,8 +126,19 @@ class LocalExecutor:
         """
         for token in tokens:
             attempt = self._attempts.get(token)
-            if attempt is not None and attempt.cause is None:
+            if attempt is None:
+                self._watching.cancel(token)
+            elif attempt.cause is None:
                 _end_early(attempt, _CANCELLED)
+
+    def count(self, task: str, failure: Failure | None, seconds: float) -> None:
+        """Add an attempt that has ended, here or on another worker, to the figures."""
+        figures = self.figures.get(task)
+        if figures is None:
+            if len(self.figures) >= MAX_FIGURES:
+                return
+            figures = self.figures[task] = TaskFigures()
+        figures.note(failure, seconds)
 
     def offers(self) -> dict[TaskKind, tuple[frozenset[str], int]]:
         """By kind, the tasks there are and how many run at once."""
@@ -125,6 +159,16 @@ class LocalExecutor:
         return running, len(attempts) - running
 
     @property
+    def watches(self) -> int:
+        """How many things are watched."""
+        return len(self._watching)
+
+    @property
+    def polling(self) -> bool:
+        """Whether anything is being looked at just now. For the engine's loop."""
+        return self._watching.polling or self._watching.untold
+
+    @property
     def waiting(self) -> int:
         """Attempts on their way to the work loop, or back to the engine: not those that wait for a slot."""
         return self._work.waiting + self._outbox.waiting
@@ -135,6 +179,7 @@ class LocalExecutor:
         Attempts that had not begun are not reported: the node's next incarnation dispatches them again.
         """
         self._closing = True
+        self._watching.close()
         for attempt in list(self._attempts.values()):
             if attempt.cause is None and attempt.began_at is None:
                 _end_early(attempt, _INTERRUPTED)
@@ -146,19 +191,20 @@ class LocalExecutor:
         Attempts that this interrupts are not reported: the node's next incarnation dispatches them again.
         """
         self._closing = True
+        self._watching.close()
         deadline = time.monotonic() + grace_s
         for attempt in list(self._attempts.values()):
             if attempt.cause is None:
                 _end_early(attempt, _INTERRUPTED)
         await self._ended(grace_s)
         left_s = max(0.0, deadline - time.monotonic())
-        await asyncio.gather(*(runner.close(left_s) for runner in self._runners.values()))
+        await asyncio.gather(self._watching.end(left_s), *(runner.close(left_s) for runner in self._runners.values()))
         self._report = _ignore
 
     async def _ended(self, within_s: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self._attempts:
+                while self._attempts or self._watching.polling:
                     self._idle.clear()
                     await self._idle.wait()
 
@@ -173,12 +219,17 @@ class LocalExecutor:
                 attempt.runner.left(attempt)
             if attempt.reported:
                 continue
+            if attempt.watched:
+                if attempt.finished or attempt.overdue:
+                    self._watching.polled(attempt, reports)
+                continue
             if attempt.finished or attempt.overdue:
                 self._end(attempt, reports)
             else:
                 self._progress(attempt, reports)
         for runner in self._runners.values():
             runner.fill()
+        self._watching.fill()
         self._idle.set()
         if reports:
             self._report(reports)
@@ -195,11 +246,11 @@ class LocalExecutor:
                 return
             self._flush(attempt, reports)
         ended_at = attempt.ended_at if attempt.finished else self._clock.now()
-        self.figures[dispatch.task].note(
-            failure, max(0.0, ended_at - attempt.started_at) if attempt.started_at else 0.0
-        )
+        self.count(dispatch.task, failure, max(0.0, ended_at - attempt.started_at) if attempt.started_at else 0.0)
         reports.append(
-            AttemptEnded(dispatch.token, attempt.result, failure, "", self._node, attempt.started_at, ended_at)
+            AttemptEnded(
+                dispatch.token, attempt.result, failure, "", self._node, attempt.started_at, ended_at, self._build
+            )
         )
 
     def _progress(self, attempt: Attempt, reports: list[Report]) -> None:
@@ -236,6 +287,14 @@ def _end_early(attempt: Attempt, cause: Failure) -> None:
     else:
         attempt.failure = cause
         attempt.finish()
+
+
+def _end_unbegun(attempt: Attempt) -> None:
+    """Its queue timeout has passed."""
+    if attempt.began_at is None and attempt.cause is None and not attempt.finished:
+        waited_s = attempt.dispatch.options.queue_timeout_s
+        why = f"it waited for a free slot for {waited_s:g} s (its queue timeout)"
+        _end_early(attempt, Failure("TaskTimedOut", why, kind="timeout"))
 
 
 def _ignore(reports: list[Report]) -> None:

@@ -1,7 +1,7 @@
 """A one-way channel into an event loop that costs one wakeup per batch, not per item.
 
-Any thread may put; the loop's own thread takes everything there is at once. While a wakeup is on its way,
-putting is an append to a deque and nothing else.
+Any thread may put; the loop's own thread takes what there is together, up to a bound, so that others have their turn on
+the loop, too. While a wakeup is on its way, putting is an append to a deque and nothing else.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+MOST_AT_ONCE: Final = 256
+"""Items taken before the loop gets a breath."""
 
 
 class Handover(Generic[T]):
@@ -54,6 +57,9 @@ class Handover(Generic[T]):
         # Cleared before the items are taken: one put later finds no wakeup pending and sends its own.
         self._wake_since = None
         items = self._items
-        batch = [items.popleft() for _ in range(len(items))]
+        batch = [items.popleft() for _ in range(min(len(items), MOST_AT_ONCE))]
+        if items:
+            self._wake_since = time.monotonic()
+            self._loop.call_soon(self._run)
         if batch:
             self._take(batch)

@@ -1,9 +1,10 @@
 """The pool: ready attempts on one side, workers on the other, and who holds what.
 
     start ──► ready ──match──► held by a worker ──► ended, progressed ──► the engine
-               │                  │      │
-               └─ cancelled       │      └─ worker lost: `lost`
-                                  └─ given back: `returned`
+               │                  │    │    │
+               ├─ cancelled       │    │    └─ worker lost: `lost`
+               └─ queue timeout   │    └─ given back: `returned`
+                                  └─ its timeout long past: `timeout`
 
 The node itself is a worker like any other (unless it is not to run tasks): one seat for each kind of task, because
 coroutines, threads and processes each have slots of their own. Other workers come through `connect`.
@@ -15,16 +16,20 @@ is reported once, by whoever holds it then. All state belongs to the engine's lo
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+import msgspec
 import structlog
 
-from understudy.definitions import TaskKind
+from understudy.cluster import WorkerInfo
 from understudy.errors import BadRequest, Overloaded
+from understudy_runtime.core.figures import Histogram
+from understudy_runtime.core.keys import id_of
 from understudy_runtime.core.kinds import Failure
-from understudy_runtime.core.matching import Matching, Need, Offer, need_of
+from understudy_runtime.core.matching import Matching, Need, need_of
 from understudy_runtime.core.messages import AttemptEnded, Dispatch, Token
 from understudy_runtime.core.ports import Clock, Report
 from understudy_runtime.core.workers import (
@@ -37,10 +42,12 @@ from understudy_runtime.core.workers import (
     Link,
     PoolInfo,
     ToWorker,
-    WorkerInfo,
 )
 from understudy_runtime.execution.executor import LocalExecutor
-from understudy_runtime.execution.sessions import Session
+from understudy_runtime.execution.figures import SECONDS_BOUNDS
+from understudy_runtime.execution.own_seats import OwnSeats
+from understudy_runtime.execution.ready import RECONNECT_S, Ready, Waits
+from understudy_runtime.execution.sessions import Held, Session
 from understudy_runtime.execution.work_loop import Blocked
 
 LOOK_EVERY_S: Final = 1.0
@@ -49,8 +56,11 @@ ABSENT_S: Final = SESSION_TIMEOUT_S / 2
 """A node that has not looked for so long was away itself (stopped, or its clock was set), and calls nobody silent."""
 MAX_HELD_PER_SLOT: Final = 16
 """Attempts a worker may claim to hold, reported and not settled ones included."""
-BLOCKED_S: Final = 1.0
-"""The node's work loop gets no new work once it has not answered for so long."""
+SHOW_LOST_S: Final = 300.0
+"""How long a lost worker is shown."""
+MAX_SHOWN_LOST: Final = 100
+
+_CANCELLED: Final = Failure("CancelledError", "it was cancelled before any worker had room for it", kind="cancelled")
 
 log = structlog.get_logger("understudy.workers")
 
@@ -64,29 +74,33 @@ class WorkerPool:
         self._local = local
         self._run_tasks = run_tasks
         self._matching: Matching[Token] = Matching()
-        self._ready: dict[Token, Dispatch] = {}
-        self._seats: dict[TaskKind, tuple[str, Offer]] = {}
-        self._local_held: dict[Token, tuple[str, int]] = {}
+        self._ready = Ready(self._matching)
+        self._seats = OwnSeats(clock, local, self._matching, node)
+        self._own: set[Token] = set()
+        """What only the node itself does, outside all queues: what is watched, and what belongs to that."""
         self._sessions: dict[str, Session] = {}
         self._holders: dict[Token, Session] = {}
-        self._blocked = ""
+        self._lost: deque[tuple[float, WorkerInfo]] = deque(maxlen=MAX_SHOWN_LOST)
+        self._opened_at = 0.0
+        self._stop_keeping: Callable[[], None] | None = None
         self._unwanted: set[Need] = set()
         self._looked_at = 0.0
         self._stop_looking: Callable[[], None] | None = None
         self._released = asyncio.Event()
         self._closing = False
         self._closed = False
+        self.waits = Histogram(SECONDS_BOUNDS)
+        """Of each attempt that was given out, the seconds it had waited."""
 
     def open(
         self, report: Callable[[list[Report]], None], *, queues: Sequence[str] = (), labels: Sequence[str] = ()
     ) -> None:
         """From now on `report` gets what there is. `queues` and `labels` are the node's own as a worker."""
         self._report = report
+        self._opened_at = self._clock.now()
         self._local.open(self._local_reports)
-        for kind, (tasks, slots) in self._local.offers().items() if self._run_tasks else ():
-            seat, offer = f"{self._node}/{kind}", Offer(tasks, slots, frozenset(labels), frozenset(queues))
-            self._seats[kind] = seat, offer
-            self._matching.join(seat, offer)
+        if self._run_tasks:
+            self._seats.join(queues, labels)
 
     # --- the Executor port
 
@@ -95,9 +109,13 @@ class WorkerPool:
         if self._closing:
             return
         now = self._clock.now()
+        own = [dispatch for dispatch in dispatches if dispatch.local or dispatch.watch is not None]
+        if own:
+            self._own.update(dispatch.token for dispatch in own)
+            self._local.start(own)
+            dispatches = [dispatch for dispatch in dispatches if dispatch.token not in self._own]
         for dispatch in dispatches:
-            self._ready[dispatch.token] = dispatch
-            self._matching.add(dispatch.token, need_of(dispatch), dispatch.options.priority, now)
+            self._ready.add(dispatch, now, keep=self._may_run_elsewhere(dispatch, now))
         self.hand_out()
         self._keep_looking()
 
@@ -108,11 +126,10 @@ class WorkerPool:
             session = self._holders.get(token)
             if session is not None:
                 session.cancel(token)
-            elif token in self._local_held:
+            elif token in self._seats.held or token in self._own:
                 local.append(token)
-            elif self._ready.pop(token, None) is not None:
-                self._matching.remove(token)
-                waiting.append(self._cancelled(token))
+            elif self._ready.remove(token) is not None:
+                waiting.append(self._unbegun(token, _CANCELLED))
         if local:
             self._local.cancel(local)
         if waiting:
@@ -132,8 +149,9 @@ class WorkerPool:
     async def close(self, grace_s: float) -> None:
         """As the executor's: what this interrupts is not reported, and dispatched again by the next incarnation."""
         self._closing = True
-        if self._stop_looking is not None:
-            self._stop_looking()
+        for stop in (self._stop_looking, self._stop_keeping):
+            if stop is not None:
+                stop()
         for session in self._sessions.values():
             session.end("the node is closed")
         await self._local.close(grace_s)
@@ -157,6 +175,8 @@ class WorkerPool:
             if len(self._sessions) >= MAX_WORKERS:
                 raise Overloaded(f"{MAX_WORKERS} workers are connected to this node; connect to another one")
             session = self._sessions[hello.worker] = Session(self, self._clock, self._node, hello)
+            for shown in [shown for shown in self._lost if shown[1].worker_id == hello.worker]:
+                self._lost.remove(shown)
             log.info("worker joined", worker=hello.name, slots=hello.slots, tasks=len(hello.tasks))
         stream = session.begin(hello, send, end)
         self._matching.join(hello.worker, session.offer, session.used, credit=0)
@@ -177,12 +197,28 @@ class WorkerPool:
         """Its offer has."""
         self._matching.change(session.worker, session.offer)
 
-    def released(self, session: Session, token: Token) -> None:
+    def released(self, session: Session, held: Held) -> None:
         """The worker holds this attempt no longer."""
-        held = session.holds.pop(token)
-        del self._holders[token]
+        self._holders.pop(held.dispatch.token, None)
         self._released.set()
         self._matching.freed(session.worker, held.dispatch.options.slots)
+
+    def given_up(self, held: Held) -> None:
+        """The worker still has it, and nobody waits for what comes of it."""
+        del self._holders[held.dispatch.token]
+        self._released.set()
+
+    def adopted(self, session: Session, token: Token) -> Dispatch | None:
+        """What the worker has under this token, if nobody was given it since: from now on it is this worker's."""
+        waits = self._ready.adopt(token, session.offer)
+        if waits is None:
+            return None
+        self._holders[waits.dispatch.token] = session
+        log.info("attempt adopted", worker=session.name, task=waits.dispatch.task, run=id_of(token.key))
+        return waits.dispatch
+
+    def count(self, task: str, failure: Failure | None, seconds: float) -> None:
+        self._local.count(task, failure, seconds)
 
     def report(self, reports: list[Report]) -> None:
         if reports and not self._closed:
@@ -192,6 +228,9 @@ class WorkerPool:
         """The session is over; what it holds comes back under other dispatches."""
         level = "warning" if session.holds else "info"
         getattr(log, level)("worker gone", worker=session.name, why=why, attempts=len(session.holds))
+        if session.status != "leaving":
+            info = msgspec.structs.replace(session.info(), status="lost", trouble=why)
+            self._lost.append((self._clock.now(), info))
         del self._sessions[session.worker]
         session.lose_all(why)
         self._matching.leave(session.worker)
@@ -202,11 +241,13 @@ class WorkerPool:
             return
         local: list[Dispatch] = []
         remote: dict[str, list[Dispatch]] = {}
-        for token, worker in self._matching.match(self._clock.now()):
-            dispatch = self._ready.pop(token)
+        now = self._clock.now()
+        for token, worker in self._matching.match(now):
+            dispatch, since = self._ready.take(token)
+            self.waits.observe(max(0.0, now - since))
             session = self._sessions.get(worker)
             if session is None:
-                self._local_held[token] = (worker, dispatch.options.slots)
+                self._seats.held[token] = (worker, dispatch.options.slots)
                 local.append(dispatch)
             else:
                 self._holders[token] = session
@@ -221,7 +262,7 @@ class WorkerPool:
     @property
     def trouble(self) -> str:
         """What blocks this node's work loop; empty if nothing does."""
-        return self._blocked
+        return self._seats.trouble
 
     def blocked(self, threshold_s: float) -> Blocked | None:
         """What keeps the node's work loop from answering for longer than that."""
@@ -230,33 +271,16 @@ class WorkerPool:
     def info(self) -> PoolInfo:
         """May be read from any thread."""
         workers = [session.info() for session in list(self._sessions.values())]
-        return PoolInfo((*self._own_info(), *workers), tuple(self._matching.waiting()))
-
-    def _own_info(self) -> list[WorkerInfo]:
-        used: dict[str, int] = {}
-        for seat, slots in list(self._local_held.values()):
-            used[seat] = used.get(seat, 0) + slots
-        return [
-            WorkerInfo(
-                seat,
-                f"{self._node} ({kind} tasks)",
-                "blocked" if kind == "async" and self._blocked else "active",
-                offer.slots,
-                used.get(seat, 0),
-                tuple(sorted(offer.queues)),
-                tuple(sorted(offer.labels)),
-                trouble=self._blocked if kind == "async" else "",
-            )
-            for kind, (seat, offer) in self._seats.items()
-        ]
+        since = self._clock.now() - SHOW_LOST_S
+        lost = [info for at, info in list(self._lost) if at >= since]
+        return PoolInfo((*self._seats.info(leaving=self._closing), *workers, *lost), tuple(self._matching.waiting()))
 
     # --- this node as a worker
 
     def _local_reports(self, reports: list[Report]) -> None:
         for report in reports:
-            if type(report) is AttemptEnded:
-                seat, slots = self._local_held.pop(report.token)
-                self._matching.freed(seat, slots)
+            if type(report) is AttemptEnded and not self._seats.release(report.token):
+                self._own.discard(report.token)
         self.report(reports)
         self.hand_out()
 
@@ -264,43 +288,62 @@ class WorkerPool:
 
     def _keep_looking(self) -> None:
         """Look again as long as there is anything to look at: an idle node has no timers."""
-        if self._stop_looking is None and not self._closing:
+        if self._closing:
+            return
+        if self._stop_looking is None:
             self._looked_at = self._clock.now()
             self._stop_looking = self._clock.call_at(self._looked_at + LOOK_EVERY_S, self._look)
 
     def _look(self) -> None:
         self._stop_looking = None
         now = self._clock.now()
-        was_absent = not 0 <= now - self._looked_at <= ABSENT_S
+        away_s = now - self._looked_at
+        absent_s = 0.0 if 0 <= away_s <= ABSENT_S else abs(away_s)
         for session in list(self._sessions.values()):
-            session.look(now, was_absent=was_absent)
-        self._look_at_own_loop()
-        self._look_at_waiting()
+            session.look(now, absent_s=absent_s)
+        self._seats.look(now)
+        self._look_at_waiting(now)
         self.hand_out()  # patience may have run out
-        if self._sessions or self._ready or self._local_held:
+        if self._sessions or self._ready or self._seats.held or self._own or self._seats.trouble:
             self._keep_looking()
 
-    def _look_at_own_loop(self) -> None:
-        blocked = self.blocked(BLOCKED_S)
-        trouble = "" if blocked is None else f"blocked by task {blocked.task or '(unknown)'} at {blocked.where}"
-        if bool(trouble) != bool(self._blocked):
-            if "async" in self._seats:
-                self._matching.set_open(self._seats["async"][0], not trouble)
-            if blocked is not None:
-                log.warning("work loop blocked", task=blocked.task, where=blocked.where, lag_s=round(blocked.lag_s, 1))
-            else:
-                log.info("work loop answers again")
-        self._blocked = trouble
-
-    def _look_at_waiting(self) -> None:
+    def _look_at_waiting(self, now: float) -> None:
+        expired = [self._unbegun(waits.dispatch.token, self._too_long(waits)) for waits in self._ready.expired(now)]
+        self.report([*expired])
         unwanted = {line.need: line for line in self._matching.waiting() if not line.workers}
         for need in unwanted.keys() - self._unwanted:
             log.warning("no worker for a task", **need._asdict(), count=unwanted[need].count)
         self._unwanted = set(unwanted)
 
-    def _cancelled(self, token: Token) -> AttemptEnded:
-        failure = Failure("CancelledError", "it was cancelled before any worker had room for it", kind="cancelled")
+    def _too_long(self, waits: Waits) -> Failure:
+        options, need = waits.dispatch.options, need_of(waits.dispatch)
+        able = self._matching.able(need)
+        who = f"workers that take such tasks: {able}, none with room for it" if able else "no worker takes such tasks"
+        waited = f"{options.queue_timeout_s:g} s (its queue timeout) in queue {need.queue}"
+        why = f"nobody began with it within {waited}: {who}"
+        return Failure("TaskTimedOut", why, kind="timeout")
+
+    def _unbegun(self, token: Token, failure: Failure) -> AttemptEnded:
         return AttemptEnded(token, failure=failure, node=self._node, ended_at=self._clock.now())
+
+    # --- after a restart
+
+    def _may_run_elsewhere(self, dispatch: Dispatch, now: float) -> bool:
+        """Whether to wait a moment for a worker that has it already; see `execution.ready`."""
+        until = self._opened_at + RECONNECT_S
+        if dispatch.token.dispatch == 1 or now >= until:
+            return False
+        need = need_of(dispatch)
+        if self._seats.fits(need):
+            return False
+        if self._stop_keeping is None:
+            self._stop_keeping = self._clock.call_at(until, self._keep_no_longer)
+        return True
+
+    def _keep_no_longer(self) -> None:
+        self._stop_keeping = None
+        self._ready.release()
+        self.hand_out()
 
 
 def _check(hello: Hello) -> None:

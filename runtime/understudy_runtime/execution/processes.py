@@ -17,7 +17,17 @@ from typing import Final
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.execution.attempt import Attempt, watch
 from understudy_runtime.execution.child_process import ChildProcess
-from understudy_runtime.execution.wire import Beat, Began, Done, FrameTooLarge, FromChild, Recall, Recalled, Run
+from understudy_runtime.execution.wire import (
+    Beat,
+    Began,
+    Done,
+    FrameTooLarge,
+    FromChild,
+    LogStyle,
+    Recall,
+    Recalled,
+    Run,
+)
 
 AHEAD_S: Final = 0.05
 """A child is sent at most so much work ahead of need, by what the task took so far, and it is recalled after that."""
@@ -31,8 +41,9 @@ LEAST_GRACE_S: Final = 1.0
 class Processes:
     """A `Runner` of tasks in child processes."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, logs: LogStyle | None = None) -> None:
         self._size = size
+        self._logs = logs
         self._loop = asyncio.get_running_loop()
         self._children: list[ChildProcess] = []
         self._waiting: deque[Attempt] = deque()
@@ -104,7 +115,7 @@ class Processes:
         return min(AHEAD_MAX, int(AHEAD_S / max(took_s, 1e-6)))
 
     def _spawn(self) -> ChildProcess:
-        child = ChildProcess(self._loop, self._heard, self._gone)
+        child = ChildProcess(self._loop, self._heard, self._gone, self._logs)
         self._children.append(child)
         return child
 

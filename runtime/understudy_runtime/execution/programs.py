@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+import msgspec
 from msgspec import Raw
 
 from understudy.app import App
-from understudy.definitions import ActorDefinition, WorkflowDefinition
+from understudy.definitions import ActorDefinition, HandlerDefinition, ResourceDefinition, WorkflowDefinition
 from understudy.errors import BadDefinition, UnknownName
-from understudy_runtime.core.keys import ACTOR_PREFIX, RUN, kind_of
+from understudy_runtime.core.actor import Kept
+from understudy_runtime.core.keys import ACTOR_PREFIX, RESOURCE_PREFIX, RUN, kind_of
 from understudy_runtime.core.ports import Program
 from understudy_runtime.execution.program import Watchdog
 from understudy_runtime.execution.program.actors import ActorProgram
 from understudy_runtime.execution.program.runs import RunProgram
 
-D = TypeVar("D", WorkflowDefinition, ActorDefinition)
+D = TypeVar("D", WorkflowDefinition, ActorDefinition, ResourceDefinition)
 
 
 class AppPrograms:
@@ -26,19 +28,34 @@ class AppPrograms:
         self._watchdog = watchdog
         self._workflows: dict[str, WorkflowDefinition] = {}
         self._actors: dict[str, ActorDefinition] = {}
+        self.resources: dict[str, ResourceDefinition] = {}
         for app in apps:
             _add(self._workflows, app.workflows, app)
             _add(self._actors, app.actors, app)
+            _add(self.resources, app.resources, app)
 
     def has(self, kind: str, definition: str) -> bool:
+        if kind.startswith(RESOURCE_PREFIX):
+            return definition in self.resources
         return definition in (self._workflows if kind == RUN else self._actors)
+
+    def handlers(self, kind: str, definition: str) -> Mapping[str, HandlerDefinition]:
+        """Those of an actor or (`kind` is "run") of a workflow; UnknownName if it is not here."""
+        known: Mapping[str, WorkflowDefinition | ActorDefinition] = self._workflows if kind == RUN else self._actors
+        if definition not in known:
+            raise UnknownName(f"this node has no {'workflow' if kind == RUN else 'actor'} named {definition}")
+        return known[definition].handlers
 
     def create(self, key: str, definition: str, state: Raw | None) -> Program:
         if not self.has(kind := kind_of(key), definition):
             raise UnknownName(f"this node has no {'workflow' if kind == RUN else 'actor'} named {definition}")
         if kind == RUN:
-            return RunProgram(key, self._workflows[definition], self._watchdog)
-        return ActorProgram(key, self._actors[kind.removeprefix(ACTOR_PREFIX)], state, self._watchdog)
+            return RunProgram(key, self._workflows[definition], self._watchdog, self.resources)
+        kept = Kept() if state is None else _decode_kept(state)
+        return ActorProgram(key, self._actors[kind.removeprefix(ACTOR_PREFIX)], kept, self._watchdog)
+
+
+_decode_kept = msgspec.json.Decoder(Kept).decode
 
 
 def _add(known: dict[str, D], more: Mapping[str, D], app: App) -> None:

@@ -15,7 +15,7 @@ Either side ends the other by closing: a child that reads the end of the stream 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Raw
@@ -35,11 +35,23 @@ class Message(msgspec.Struct, frozen=True, tag=True, tag_field="t", omit_default
     """The base of all messages. `number` counts the runs sent to a child."""
 
 
+class LogStyle(msgspec.Struct, frozen=True):
+    """How a node writes its log lines: in which format, from which level on, and under which name."""
+
+    format: Literal["json", "pretty"]
+    level: str
+    node: str
+
+
 class Hello(Message, frozen=True):
-    """`path` is the node's `sys.path`; `pythonpath` the variable as it was before the child was started."""
+    """`path` is the node's `sys.path`; `pythonpath` the variable as it was before the child was started.
+
+    Without `logs`, what tasks log and print is left to them.
+    """
 
     path: list[str]
     pythonpath: str | None
+    logs: LogStyle | None = None
 
 
 class Run(Message, frozen=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
+import sysconfig
 import threading
 from contextlib import suppress
 from types import FrameType
@@ -30,9 +31,11 @@ LEAST_GRACE_S: Final = 0.2
 LEFTOVERS_S: Final = 1.0
 """How long what user code left behind on the loop may take to end when the loop is closed."""
 
+_LIBRARIES: Final = ("<frozen ", *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
 
 class Blocked(msgspec.Struct, frozen=True):
-    """The work loop has not answered for `lag_s`, because `task` is at `where` (file:line in function)."""
+    """The work loop has not answered for `lag_s`, because `task` is at `where` (file:line in function) of user code."""
 
     lag_s: float
     task: str
@@ -44,11 +47,12 @@ class WorkLoop:
     """A `Runner` of `async def` tasks."""
 
     def __init__(self, slots: int, outbox: Handover[Attempt]) -> None:
-        self._lane = Lane(slots, self._hand_over)
+        self._lane = Lane(slots, self.begin)
         self._loop = new_loop()
         self._inbox: Handover[Attempt] = Handover(self._loop, self._take)
         self._outbox = outbox
         self._settled: list[Attempt] = []
+        self._unbegun = 0
         self._running: set[Attempt] = set()
         self._engine = asyncio.get_running_loop()
         self._ended = asyncio.Event()
@@ -72,8 +76,8 @@ class WorkLoop:
 
     @property
     def waiting(self) -> int:
-        """Attempts handed over that the loop has not begun with."""
-        return self._inbox.waiting
+        """Attempts handed over that the loop has not begun with, and those that have ended and are not handed back."""
+        return self._inbox.waiting + self._unbegun + len(self._settled)
 
     def blocked(self, threshold_s: float) -> Blocked | None:
         """Who keeps the work loop from answering for longer than that, if anyone does.
@@ -99,7 +103,8 @@ class WorkLoop:
             async with asyncio.timeout(max(grace_s, LEAST_GRACE_S)):
                 await self._ended.wait()
 
-    def _hand_over(self, attempts: list[Attempt]) -> None:
+    def begin(self, attempts: list[Attempt]) -> None:
+        """Run these now: whoever calls this has slots of its own."""
         self._inbox.extend(attempts)
 
     def _current_attempt(self) -> Attempt | None:
@@ -107,10 +112,13 @@ class WorkLoop:
         return next((attempt for attempt in list(self._running) if attempt.task is current), None)
 
     def _current_line(self) -> str:
-        frame: FrameType | None = sys._current_frames().get(self._thread.ident or 0)
-        if frame is None:
-            return ""
-        return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+        """The innermost one that is the user's own, if there is one: what a library does there says less."""
+        innermost: FrameType | None = sys._current_frames().get(self._thread.ident or 0)
+        frame = innermost
+        while frame is not None and frame.f_code.co_filename.startswith(_LIBRARIES):
+            frame = frame.f_back
+        frame = frame or innermost
+        return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}" if frame is not None else ""
 
     # --- on the work loop
 
@@ -132,6 +140,7 @@ class WorkLoop:
                 continue
             if attempt.task is None:
                 self._running.add(attempt)
+                self._unbegun += 1
                 attempt.task = self._loop.create_task(self._run(attempt), context=attempt.context())
             elif attempt.began_at is not None:
                 attempt.task.cancel()
@@ -140,6 +149,7 @@ class WorkLoop:
 
     async def _run(self, attempt: Attempt) -> None:
         attempt.begin()
+        self._unbegun -= 1
         try:
             if attempt.cause is not None:
                 raise asyncio.CancelledError
@@ -151,6 +161,7 @@ class WorkLoop:
             attempt.fail(error)
         self._running.discard(attempt)
         attempt.settle()
+        attempt.task = None  # its context leads back here, and circles are left to the collector
         if not self._settled:
             self._loop.call_soon(self._flush)
         self._settled.append(attempt)

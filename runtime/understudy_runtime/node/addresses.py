@@ -5,6 +5,9 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
+DEFAULT_PORT: Final = 7607
+DEFAULT_ADDRESS: Final = f"127.0.0.1:{DEFAULT_PORT}"
+"""Where a node listens, and a worker looks for it, unless told otherwise: only this machine can connect."""
 MAX_PORT: Final = 65_535
 ANYWHERE: Final = frozenset({"", "0.0.0.0", "::"})
 
@@ -40,7 +43,7 @@ NO_ADDRESS: Final = Address("", -1)
 
 
 def parse_address(text: str) -> Address:
-    """The address, or one that is not `valid`. An IPv6 host is in brackets; `:7233` is any address of the machine."""
+    """The address, or one that is not `valid`. An IPv6 host is in brackets; `:7607` is any address of the machine."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
         return NO_ADDRESS

@@ -17,14 +17,14 @@ from typing import Final
 
 from understudy.errors import Overloaded
 
-TARGET_S: Final = 0.05
-LEAST_WAITING: Final = 500
+TARGET_S: Final = 0.03
+LEAST_WAITING: Final = 200
 """Steps that may wait at any rate."""
-MOST_AT_ONCE: Final = 5_000
+MOST_AT_ONCE: Final = 2_000
 """Steps that may wait for a moment."""
 LOOK_S: Final = 0.1
 """What waits goes round between the node's threads, out of sight at times: the most of the last such time counts."""
-STRAINED: Final = 3
+STRAINED: Final = 2
 """Looks with too much waiting, one after the other, that make an overload of it: less is a burst."""
 MOST_STRAINED: Final = 10
 """So many looks less `STRAINED` without, and it takes a whole overload again."""

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from understudy.errors import BadRequest
-from understudy_runtime.node.addresses import Address, parse_address
+from understudy_runtime.node.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, Address, parse_address
 
 ENV_PREFIX: Final = "UNDERSTUDY_"
 
@@ -31,7 +31,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """URL or path of the store. A file that two nodes name is had by the first only."""
     namespace: str = "default"
     """Where the runs of callers that name no namespace are."""
-    listen: str = "127.0.0.1:7233"
+    listen: str = DEFAULT_ADDRESS
     """host:port of the gRPC door; port 0 is any free one. Other than loopback it needs TLS and tokens."""
     advertise: str = ""
     """host:port at which clients and other nodes reach the door. Empty: as `listen` says."""
@@ -146,7 +146,8 @@ def _check(config: NodeConfig, names: Mapping[str, str]) -> None:
     for field in ("listen", "advertise", "http"):
         value = getattr(config, field)
         if value or field == "listen":
-            require(field, parse_address(value).valid, "write host:port, such as 127.0.0.1:7233 or [::1]:7233")
+            examples = f"{DEFAULT_ADDRESS} or [::1]:{DEFAULT_PORT}"
+            require(field, parse_address(value).valid, f"write host:port, such as {examples}")
     require("namespace", 0 < len(config.namespace) <= 64 and "/" not in config.namespace, "1 to 64 characters, no '/'")
     require("name", "/" not in config.name and len(config.name) <= 200, "up to 200 characters, no '/'")
     require("grace_s", 0 <= config.grace_s <= 86_400, "from 0 to 86400 seconds")

@@ -7,35 +7,42 @@ from typing import Any, Final
 
 from msgspec import Raw
 
-from understudy.definitions import WorkflowDefinition
+from understudy.definitions import HandlerDefinition, WorkflowDefinition
 from understudy.door import (
     AskReply,
     HistoryTurn,
     IfExists,
+    JobSummary,
     Outcome,
     RetryPlan,
     RunDescription,
     RunSummary,
     StartedRun,
 )
-from understudy.errors import BadInput, UnknownName
+from understudy.errors import BadInput, BadRequest, UnknownName
+from understudy.failures import FailureFields
 from understudy_runtime.actors.cell import Query
 from understudy_runtime.actors.engine import Engine
-from understudy_runtime.core.keys import ACTOR_PREFIX, MAX_ID_CHARS, RUN, run_key
+from understudy_runtime.core.keys import ACTOR_PREFIX, MAX_ID_CHARS, RUN, namespace_of, run_key
 from understudy_runtime.core.messages import (
     Cancel,
     Deliver,
     Describe,
     Description,
+    ListJobs,
     Release,
     Settled,
+    SettleJob,
     Start,
     Started,
     Terminate,
 )
 from understudy_runtime.core.ports import Clock, Programs, Store
+from understudy_runtime.node.actors import LocalActors
 from understudy_runtime.node.bridge import Bridge, Respond
 from understudy_runtime.node.described import description_of, history_turn, outcome_of, summary_of
+from understudy_runtime.node.jobs import completion, summary
+from understudy_runtime.node.resources import LocalResources
 from understudy_runtime.node.retrying import retry
 from understudy_runtime.node.schedules import LocalSchedules
 
@@ -43,9 +50,11 @@ MAX_LISTED: Final = 10_000
 
 Watch = Callable[[str], object]
 """Watch the run of this key, on the engine's loop."""
+Handlers = Callable[[str, str], Mapping[str, HandlerDefinition]]
+"""Of the actor or workflow of this kind and name; UnknownName if this node does not have it."""
 
 
-class LocalDoor(LocalSchedules):
+class LocalDoor(LocalActors, LocalSchedules, LocalResources):
     """Implements `Door`; its methods are awaited on the caller's loop."""
 
     def __init__(
@@ -53,6 +62,7 @@ class LocalDoor(LocalSchedules):
         bridge: Bridge,
         store: Store,
         programs: Programs,
+        handlers: Handlers,
         workflows: Mapping[str, WorkflowDefinition],
         clock: Clock,
         namespace: str,
@@ -61,6 +71,7 @@ class LocalDoor(LocalSchedules):
         self._bridge = bridge
         self._store = store
         self._programs = programs
+        self._handlers = handlers
         self._workflows = workflows
         self._clock = clock
         self._namespace = namespace
@@ -109,12 +120,25 @@ class LocalDoor(LocalSchedules):
         key = self._run(run_id)
         return outcome_of(run_id, await self._watched(lambda engine, watch, respond: watch(key)))
 
-    async def tell(self, address: str, handler: str, args: bytes, *, idempotency_key: str = "") -> None:
+    async def tell(
+        self, address: str, handler: str, args: bytes, *, by_name: bool = False, idempotency_key: str = ""
+    ) -> None:
+        if by_name and (await self._handler(address, handler, args)).readonly:
+            raise BadRequest(f"{handler} is @readonly: telling it has no effect; ask it")
         await self._deliver(address, Deliver(handler, Raw(args), idempotency_key=idempotency_key))
 
     async def ask(
-        self, address: str, handler: str, args: bytes, *, readonly: bool, idempotency_key: str = ""
+        self,
+        address: str,
+        handler: str,
+        args: bytes,
+        *,
+        readonly: bool,
+        by_name: bool = False,
+        idempotency_key: str = "",
     ) -> AskReply:
+        if by_name:
+            readonly = (await self._handler(address, handler, args)).readonly
         settled: Settled = await self._deliver(
             address,
             Query(handler, Raw(args))
@@ -129,9 +153,9 @@ class LocalDoor(LocalSchedules):
     async def terminate(self, run_id: str, reason: str, *, idempotency_key: str = "") -> None:
         await self._deliver(f"{RUN}/{run_id}", Terminate(reason, idempotency_key))
 
-    async def release(self, run_id: str) -> None:
-        """Let a held run go on, if its journal fits the code by now."""
-        await self._deliver(f"{RUN}/{run_id}", Release())
+    async def release(self, run_id: str, *, idempotency_key: str = "") -> None:
+        """Let a held run go on; BadRequest if its journal still does not fit the code, or it is not held."""
+        await self._deliver(f"{RUN}/{run_id}", Release(idempotency_key))
 
     async def retry(
         self,
@@ -159,6 +183,18 @@ class LocalDoor(LocalSchedules):
                 idempotency_key=idempotency_key,
             )
         )
+
+    async def complete_job(self, token: str, result: bytes | None, failure: FailureFields | None) -> None:
+        key, message = completion(token, result, failure)
+        if namespace_of(key) != self._namespace:
+            raise BadRequest(f"this completion token is of another namespace, not of {self._namespace}")
+        await self._bridge.ask(lambda engine, reply: engine.deliver(key, message, reply))
+
+    async def settle_job(self, run_id: str, call: int, handle: bytes | None) -> None:
+        await self._deliver(f"{RUN}/{run_id}", SettleJob(call, None if handle is None else Raw(handle)))
+
+    async def jobs_of(self, run_id: str) -> list[JobSummary]:
+        return [summary(info) for info in (await self._deliver(f"{RUN}/{run_id}", ListJobs())).jobs]
 
     async def describe(self, run_id: str) -> RunDescription:
         return description_of(run_id, await self._deliver(f"{RUN}/{run_id}", Describe()))
@@ -234,6 +270,17 @@ class LocalDoor(LocalSchedules):
             self._bridge.post(lambda engine: [forget() for forget in forgets])
             raise
         return described
+
+    async def _handler(self, address: str, name: str, args: bytes) -> HandlerDefinition:
+        """The handler of that name. UnknownName if there is none, BadInput if it does not take these arguments."""
+        kind, _, actor_id = address.partition("/")
+        definition = (await self.describe(actor_id)).workflow if kind == RUN else kind.removeprefix(ACTOR_PREFIX)
+        handlers = self._handlers(kind, definition)
+        if name not in handlers:
+            known = ", ".join(sorted(handlers)) or "none"
+            raise UnknownName(f"{definition} has no handler named {name}; it has: {known}")
+        handlers[name].call.decode(args)
+        return handlers[name]
 
     async def _deliver(self, address: str, message: Any) -> Any:
         kind, _, name = address.partition("/")

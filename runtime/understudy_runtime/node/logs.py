@@ -15,12 +15,15 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from select import PIPE_BUF
 from typing import Final, Literal
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from understudy.context import current_attempt, current_run
+from understudy_runtime.execution.wire import LogStyle
 
 MAX_LINES: Final = 10_000
 """Lines that may wait to be written; those that come on top are lost."""
@@ -33,8 +36,10 @@ Format = Literal["auto", "pretty", "json"]
 class LineWriter:
     """Writes lines to a file descriptor, from a thread of its own."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, style: LogStyle | None = None) -> None:
         self._fd = fd
+        self.style = style
+        """How lines look, for other processes that write to the same place."""
         self._lines: deque[str] = deque()
         self._news = threading.Event()
         self._closing = False
@@ -67,12 +72,12 @@ class LineWriter:
             if self.lost > said:
                 batch.append(f"understudy: {self.lost - said} log lines were lost: standard error is read too slowly")
                 said = self.lost
-            if batch and not self._put("\n".join(batch) + "\n"):
+            if not all(self._put(piece) for piece in _pieces(batch)):
                 return
 
-    def _put(self, text: str) -> bool:
+    def _put(self, piece: bytes) -> bool:
         """False if nobody will ever read it."""
-        data = memoryview(text.encode("utf-8", "backslashreplace"))
+        data = memoryview(piece)
         while data:
             try:
                 data = data[os.write(self._fd, data) :]
@@ -83,10 +88,23 @@ class LineWriter:
         return True
 
 
+def _pieces(lines: list[str]) -> Iterator[bytes]:
+    """Whole lines, as many at once as a pipe takes in one piece: others write to it, too."""
+    piece = b""
+    for line in lines:
+        data = f"{line}\n".encode("utf-8", "backslashreplace")
+        if piece and len(piece) + len(data) > PIPE_BUF:
+            yield piece
+            piece = b""
+        piece += data
+    if piece:
+        yield piece
+
+
 def configure(format: Format, level: str, node: str) -> LineWriter:
     """Send all logs of this process to standard error. Code that sets up logging of its own, later, has its way."""
-    writer = LineWriter(sys.stderr.fileno())
     pretty = sys.stderr.isatty() if format == "auto" else format == "pretty"
+    writer = LineWriter(sys.stderr.fileno(), LogStyle("pretty" if pretty else "json", level, node))
     number = logging.getLevelNamesMapping()[level.upper()]
     shared = _shared(node, pretty)
     renderer: Processor = (

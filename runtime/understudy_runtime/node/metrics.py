@@ -71,6 +71,8 @@ class NodeMetrics(Collector):
         )
         turns = HistogramMetricFamily("understudy_commit_turns", "Turns made durable by one commit.")
         yield _distribution(turns, engine.batches)
+        seconds = HistogramMetricFamily("understudy_commit_duration_seconds", "How long commits took.")
+        yield _distribution(seconds, engine.commit_seconds)
         yield _gauge("understudy_resident_actors", "Actors, runs included, that are in memory.", engine.resident)
         yield _gauge("understudy_open_attempts", "Attempts given out that have not been reported.", engine.attempts_out)
 
@@ -80,12 +82,16 @@ class NodeMetrics(Collector):
         pool = self._node.pool
         if pool is not None:
             yield from _workers(pool.info(), waiting)
+            waits = HistogramMetricFamily(
+                "understudy_queue_wait_seconds", "How long attempts waited until a worker was given them."
+            )
+            yield _distribution(waits, pool.waits)
         figures = self._node.executor.figures
         yield _outcomes(figures)
         seconds = HistogramMetricFamily(
             "understudy_task_duration_seconds", "From the beginning of an attempt to its end.", labels=("task",)
         )
-        for task, figure in figures.items():
+        for task, figure in list(figures.items()):
             _distribution(seconds, figure.seconds, task)
         yield seconds
 
@@ -106,17 +112,23 @@ def _workers(pool: PoolInfo, waiting_here: int) -> Iterator[Metric]:
     for line in pool.waiting:
         queued[line.need.queue] = queued.get(line.need.queue, 0) + line.count
     yield _by("understudy_queued_attempts", "Attempts that wait for a worker, by queue.", "queue", queued)
-    workers = Counter(worker.status for worker in pool.workers)
-    yield _by("understudy_workers", "Workers, this node's own included, by how they are.", "status", workers)
-    yield _gauge("understudy_worker_slots", "Slots of all workers.", sum(worker.slots for worker in pool.workers))
-    yield _gauge("understudy_worker_slots_used", "Slots in use.", sum(worker.used for worker in pool.workers))
+    workers = Counter(str(worker.status) for worker in pool.workers)
+    yield _by(
+        "understudy_workers",
+        "Workers, this node's own and those lost a moment ago included, by how they are.",
+        "status",
+        workers,
+    )
+    alive = [worker for worker in pool.workers if worker.status != "lost"]
+    yield _gauge("understudy_worker_slots", "Slots of all workers.", sum(worker.slots for worker in alive))
+    yield _gauge("understudy_worker_slots_used", "Slots in use.", sum(worker.used for worker in alive))
 
 
 def _outcomes(figures: dict[str, TaskFigures]) -> Metric:
     attempts = CounterMetricFamily(
         "understudy_task_attempts", "Attempts that have ended, by how they did.", labels=("task", "outcome")
     )
-    for task, figure in figures.items():
+    for task, figure in list(figures.items()):
         for outcome, count in list(figure.ended.items()):
             attempts.add_metric((task, outcome), count)
     return attempts

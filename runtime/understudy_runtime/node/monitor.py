@@ -1,4 +1,4 @@
-"""How soon the node's two loops answer: looked at ten times a second, on the engine's loop.
+"""How soon the node's two loops answer: looked at twenty times a second, on the engine's loop.
 
 The engine's lag is that of this module's own timer. The work loop is probed through the executor; it is the pool that
 acts on its being blocked, and logs it.
@@ -15,7 +15,7 @@ import structlog
 from understudy_runtime.core.figures import Histogram
 from understudy_runtime.execution.work_loop import Blocked
 
-EVERY_S: Final = 0.1
+EVERY_S: Final = 0.05
 LAG_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 LATE_S: Final = 1.0
 """A lag worth a line in the log."""

@@ -26,8 +26,10 @@ from understudy_runtime.execution.executor import Limits, LocalExecutor
 from understudy_runtime.execution.pool import WorkerPool
 from understudy_runtime.execution.program import Watchdog
 from understudy_runtime.execution.programs import AppPrograms
+from understudy_runtime.execution.wire import LogStyle
 from understudy_runtime.node.bridge import Bridge
 from understudy_runtime.node.doors import LocalDoor
+from understudy_runtime.node.resources import driver_tasks, machine_for, resource_machines
 from understudy_runtime.node.schedules import declare
 
 RESIDENT_BYTES: Final = 32 * 2**20
@@ -41,7 +43,7 @@ class Settings(msgspec.Struct, frozen=True):
     `window_s`: timers of parked actors further ahead than this are read from the store when they come nearer.
     `name` is the node's, unique among those that live; `limits` is how many attempts it runs at once. Only a node that
     takes in other `workers` lets tasks wait that it does not know itself, and may leave all of them to these
-    (`run_tasks`).
+    (`run_tasks`). `logs`: how tasks in processes of their own write what they log; None leaves it to them.
     """
 
     namespace: str = "default"
@@ -52,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     workers: bool = False
     run_tasks: bool = True
+    logs: LogStyle | None = None
 
 
 class Node:
@@ -96,8 +99,11 @@ async def running(
     programs = AppPrograms(apps, watchdog)
     tasks, workflows = gather(apps)
     machines: dict[str, Machine[Any]] = {RUN: RunMachine(), SCHEDULE: ScheduleMachine(ZoneCalendar())}
+    machines |= resource_machines(apps, name)
     actors = ActorMachine()
-    local = LocalExecutor(tasks, clock, node=name, limits=settings.limits)
+    local = LocalExecutor(
+        tasks | driver_tasks(apps), clock, node=name, limits=settings.limits, build=build, logs=settings.logs
+    )
     await store.open(name, clock.now())
     try:
         watchdog.start()
@@ -108,7 +114,7 @@ async def running(
             store=store,
             programs=programs,
             executor=executor,
-            machine_of=lambda kind: machines.get(kind, actors),
+            machine_of=machine_for(machines, actors),
             build=build,
             memory_bytes=settings.resident_bytes,
             window_s=settings.window_s,
@@ -121,7 +127,7 @@ async def running(
             return bridge, door_over(bridge, settings.namespace)
 
         def door_over(bridge: Bridge, namespace: str) -> LocalDoor:
-            return LocalDoor(bridge, store, programs, workflows, clock, namespace, build)
+            return LocalDoor(bridge, store, programs, programs.handlers, workflows, clock, namespace, build)
 
         try:
             await engine.start()

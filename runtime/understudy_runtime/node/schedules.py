@@ -12,8 +12,16 @@ from understudy import errors
 from understudy.app import App
 from understudy.definitions import WorkflowDefinition
 from understudy.errors import BadDefinition, UnknownName
+from understudy.failures import clean_text
 from understudy.schedules import IfScheduleExists
-from understudy.scheduling import RangeOverlap, ScheduleDescription, ScheduleSpec, checked, checked_schedule_id
+from understudy.scheduling import (
+    RangeOverlap,
+    ScheduleDescription,
+    ScheduleSpec,
+    checked,
+    checked_moment,
+    checked_schedule_id,
+)
 from understudy_runtime.actors.engine import Engine
 from understudy_runtime.core.keys import SCHEDULE, id_of, schedule_key
 from understudy_runtime.core.messages import (
@@ -36,6 +44,9 @@ from understudy_runtime.node.bridge import Bridge
 MAX_LISTED: Final = 1_000
 STATUSES: Final = ("active", "paused")
 """Of schedules that there are; deleted ones keep their rows."""
+
+Place = tuple[float, str]
+"""Of a schedule in the list: when it was first made, and its id."""
 
 
 async def declare(engine: Engine, namespace: str, apps: Sequence[App]) -> None:
@@ -75,14 +86,22 @@ class LocalSchedules:
     _build: str
 
     async def set_schedule(
-        self, schedule_id: str, spec: ScheduleSpec, *, if_exists: IfScheduleExists, paused: bool = False, note: str = ""
+        self,
+        schedule_id: str,
+        spec: ScheduleSpec,
+        *,
+        if_exists: IfScheduleExists,
+        paused: bool = False,
+        note: str = "",
+        idempotency_key: str = "",
     ) -> None:
         definition = self._workflows.get(spec.workflow)
         if definition is None:
             known = ", ".join(sorted(self._workflows)) or "none"
             raise UnknownName(f"this node has no workflow named {spec.workflow}; it has: {known}")
+        definition.call.decode(spec.input)  # a change of the code may have made it one that no run could begin with
         spec = msgspec.structs.replace(checked(spec), build=self._build, deadline_s=definition.deadline_s)
-        await self._tell(schedule_id, SetSchedule(spec, if_exists, paused, note))
+        await self._tell(schedule_id, SetSchedule(spec, if_exists, paused, clean_text(note), idempotency_key))
 
     async def describe_schedule(self, schedule_id: str) -> ScheduleDescription:
         reply = await self._tell(schedule_id, Describe())
@@ -90,17 +109,28 @@ class LocalSchedules:
         return reply
 
     async def list_schedules(self, *, limit: int) -> list[ScheduleDescription]:
+        return [described for _, described in (await self.schedule_page(limit=limit))[0]]
+
+    async def schedule_page(
+        self, *, limit: int, before: Place | None = None
+    ) -> tuple[list[tuple[Place, ScheduleDescription]], Place | None]:
+        """At most `limit` of those that come after the place `before` in the list, newest first, each with its own
+        place; and the place of the last of them, if there are more.
+        """
         limit = min(limit, MAX_LISTED)
-        found = [row for status in STATUSES for row in await self._rows(status, limit)]
-        newest = sorted(found, key=lambda row: row.created_at, reverse=True)[:limit]
-        described = await asyncio.gather(*(self._describe_if_there(id_of(row.key)) for row in newest))
-        return [each for each in described if each is not None]
+        cursor = None if before is None else (before[0], schedule_key(self._namespace, checked_schedule_id(before[1])))
+        found = [row for status in STATUSES for row in await self._rows(status, limit + 1, cursor)]
+        newest = sorted(found, key=lambda row: (row.created_at, row.key), reverse=True)
+        places = [(row.created_at, id_of(row.key)) for row in newest[:limit]]
+        described = await asyncio.gather(*(self._describe_if_there(schedule_id) for _, schedule_id in places))
+        there = [(place, each) for place, each in zip(places, described, strict=True) if each is not None]
+        return there, places[-1] if len(newest) > limit else None
 
-    async def pause_schedule(self, schedule_id: str, note: str) -> None:
-        await self._tell(schedule_id, PauseSchedule(note))
+    async def pause_schedule(self, schedule_id: str, note: str, *, idempotency_key: str = "") -> None:
+        await self._tell(schedule_id, PauseSchedule(clean_text(note), idempotency_key))
 
-    async def resume_schedule(self, schedule_id: str, note: str) -> None:
-        await self._tell(schedule_id, ResumeSchedule(note))
+    async def resume_schedule(self, schedule_id: str, note: str, *, idempotency_key: str = "") -> None:
+        await self._tell(schedule_id, ResumeSchedule(clean_text(note), idempotency_key))
 
     async def trigger_schedule(self, schedule_id: str, *, idempotency_key: str = "") -> str:
         reply = await self._tell(schedule_id, TriggerSchedule(idempotency_key))
@@ -110,16 +140,19 @@ class LocalSchedules:
     async def backfill_schedule(
         self, schedule_id: str, since: float, until: float, overlap: RangeOverlap, *, idempotency_key: str = ""
     ) -> int:
-        reply = await self._tell(schedule_id, BackfillSchedule(since, until, overlap, idempotency_key))
+        first, last = checked_moment(since), checked_moment(until)
+        reply = await self._tell(schedule_id, BackfillSchedule(first, last, overlap, idempotency_key))
         assert isinstance(reply, BackfillBegun)
         return reply.count
 
-    async def delete_schedule(self, schedule_id: str) -> None:
-        await self._tell(schedule_id, DeleteSchedule())
+    async def delete_schedule(self, schedule_id: str, *, idempotency_key: str = "") -> None:
+        await self._tell(schedule_id, DeleteSchedule(idempotency_key))
 
-    async def _rows(self, status: str, limit: int) -> list[ActorRow]:
+    async def _rows(self, status: str, limit: int, before: tuple[float, str] | None) -> list[ActorRow]:
         return await self._bridge.run(
-            lambda _: self._store.rows(namespace=self._namespace, kind=SCHEDULE, status=status, limit=limit)
+            lambda _: self._store.rows(
+                namespace=self._namespace, kind=SCHEDULE, status=status, limit=limit, before=before
+            )
         )
 
     async def _describe_if_there(self, schedule_id: str) -> ScheduleDescription | None:

@@ -21,13 +21,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-import grpc.aio
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 
 from understudy.app import App
 from understudy_proto.v1 import workers_pb2
 from understudy_runtime.execution.executor import Limits
+from understudy_runtime.node import collector
 from understudy_runtime.node.addresses import parse_address
 from understudy_runtime.node.clocks import SystemClock
 from understudy_runtime.node.config import NodeConfig
@@ -86,6 +86,7 @@ class Service:
             )
             if self._check_replay:
                 await stack.enter_async_context(self._replay_checks(opened))
+            collector.settle()
             self._ready(opened.node, http)
             await asyncio.wait([self._leaving, opened.ended], return_when=asyncio.FIRST_COMPLETED)
             failed = not self._leaving.done()
@@ -116,6 +117,7 @@ class Service:
             limits=limits,
             workers=True,
             run_tasks=config.run_tasks,
+            logs=self._writer.style,
         )
 
     def _ready(self, node: Node, http: str) -> None:
@@ -217,8 +219,8 @@ class Service:
             client_ca = Path(config.tls_client_ca) if config.tls_client_ca else None
             options["credentials"] = Certificates(Path(config.tls_cert), Path(config.tls_key), client_ca).credentials()
         if config.tokens:
-            interceptors: list[grpc.aio.ServerInterceptor] = [Gate(AccessFile(Path(config.tokens)))]
-            options["interceptors"] = interceptors
+            gate = Gate(AccessFile(Path(config.tokens)))
+            options |= {"interceptors": [gate], "passes": gate.pass_for}
         return options
 
 

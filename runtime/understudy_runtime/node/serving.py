@@ -7,20 +7,23 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Final
 
 from understudy.app import App
-from understudy.cluster import DefinitionInfo, HandlerInfo, NodeInfo, NodeStatus
+from understudy.cluster import DefinitionInfo, HandlerInfo, NodeInfo, NodeStatus, WaitingTasks
 from understudy.codec import CallCodec
 from understudy.definitions import HandlerDefinition, WorkflowDefinition
 from understudy.errors import UnknownName
 from understudy_runtime.core.keys import RUN
+from understudy_runtime.core.workers import PoolInfo
 from understudy_runtime.node.admission import Admission
 from understudy_runtime.node.bridge import Bridge
 from understudy_runtime.node.node import Node
 from understudy_runtime.rpc.ports import Admit
 from understudy_runtime.rpc.server import Serving, serving
 
+MAX_WAITING_SHOWN: Final = 100
+"""Kinds of waiting tasks that a node tells of."""
 Drain = Callable[[float | None], None]
 """Begin to leave, with so many seconds of grace (None: as configured)."""
 
@@ -45,27 +48,30 @@ async def served(
     """
     bridge, own = node.door(asyncio.get_running_loop())
     cluster = OneNode(node, apps, started_at, drain, is_draining)
+    opened: list[Serving] = []
     try:
         async with serving(
             listen,
             lambda namespace: node.door_over(bridge, namespace) if namespace else own,
             AppDefinitions(apps),
             cluster,
-            admit=admit or _admission(node, bridge),
+            admit=admit or _admission(node, bridge, opened),
             **options,
         ) as server:
+            opened.append(server)
             cluster.address = advertise or server.address
+            cluster.open_calls = lambda: server.waiting
             yield server
     finally:
         bridge.close()
 
 
-def _admission(node: Node, bridge: Bridge) -> Admission:
-    return Admission(
-        asyncio.get_running_loop().time,
-        lambda: node.engine.turns,
-        lambda: node.engine.waiting + node.executor.waiting + bridge.waiting,
-    )
+def _admission(node: Node, bridge: Bridge, servers: Sequence[Serving]) -> Admission:
+    def waiting() -> int:
+        inside = node.engine.waiting + node.executor.waiting + bridge.waiting
+        return inside + sum(server.unread for server in servers)
+
+    return Admission(asyncio.get_running_loop().time, lambda: node.engine.turns, waiting)
 
 
 class OneNode:
@@ -81,10 +87,13 @@ class OneNode:
         self._is_draining = is_draining
         self._asked_to_drain = False
         self.address = ""
+        self.open_calls: Callable[[], int] = int
+        """How many calls of clients wait; of those who serve none, none."""
 
     async def nodes(self) -> Sequence[NodeInfo]:
         engine, pool = self._node.engine, self._node.pool
         trouble = "" if pool is None else pool.trouble
+        info = PoolInfo((), ()) if pool is None else pool.info()
         draining = self._asked_to_drain or self._is_draining()
         status: NodeStatus = "draining" if draining else "blocked" if trouble else "active"
         return [
@@ -99,6 +108,9 @@ class OneNode:
                 open_attempts=engine.attempts_out,
                 turns=engine.turns,
                 trouble=trouble,
+                open_calls=self.open_calls(),
+                workers=info.workers,
+                waiting=_waiting(info),
             )
         ]
 
@@ -107,6 +119,24 @@ class OneNode:
             raise UnknownName(f"there is no node {node_id}; there is: {self._node.name}")
         self._asked_to_drain = True
         self._drain(grace_s)
+
+
+def _waiting(pool: PoolInfo) -> tuple[WaitingTasks, ...]:
+    """Those that have waited longest."""
+    lines = sorted(pool.waiting, key=lambda line: line.since)[:MAX_WAITING_SHOWN]
+    return tuple(
+        WaitingTasks(
+            line.need.task,
+            line.need.queue,
+            line.need.namespace,
+            line.need.slots,
+            line.need.labels,
+            line.count,
+            line.since,
+            line.workers,
+        )
+        for line in lines
+    )
 
 
 class AppDefinitions:

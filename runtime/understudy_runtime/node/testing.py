@@ -49,7 +49,8 @@ async def open_virtual(apps: Sequence[App], *, namespace: str) -> AsyncGenerator
     clock = VirtualClock()
     settings = Settings(namespace=namespace, window_s=float("inf"))
     async with open_node(apps, MemoryStore(), settings, lambda: clock) as opened:
-        keeper = TimeKeeper(clock, opened.node.engine)
+        executor = opened.node.executor
+        keeper = TimeKeeper(clock, opened.node.engine, lambda: executor.polling)
         yield opened.door, VirtualTime(clock, opened.bridge, keeper, namespace)
 
 

@@ -60,9 +60,10 @@ class VirtualClock:
 class TimeKeeper:
     """Moves the clock of one engine. Used on the engine's loop."""
 
-    def __init__(self, clock: VirtualClock, engine: Engine) -> None:
+    def __init__(self, clock: VirtualClock, engine: Engine, polling: Callable[[], bool]) -> None:
         self._clock = clock
         self._engine = engine
+        self._polling = polling
         self._waiting: set[int] = set()
         self._count = itertools.count()
         self._skipping: asyncio.Task[None] | None = None
@@ -105,5 +106,5 @@ class TimeKeeper:
     async def _settled(self) -> None:
         """Returns when nothing is going on, and nothing came up while the loop went round once more."""
         await asyncio.sleep(0)
-        while not self._engine.idle:  # noqa: ASYNC110 - attempts and commits end in real time; nobody announces idleness
+        while self._polling() or not self._engine.idle:  # noqa: ASYNC110 - attempts and commits end in real time; nobody announces idleness
             await asyncio.sleep(BREATH_S)

@@ -25,6 +25,7 @@ from understudy.errors import BadRequest
 from understudy_runtime.core.workers import Hello
 from understudy_runtime.execution.agent import Agent
 from understudy_runtime.execution.executor import Limits, LocalExecutor
+from understudy_runtime.execution.wire import LogStyle
 from understudy_runtime.node.clocks import SystemClock
 from understudy_runtime.node.node import gather
 from understudy_runtime.rpc import work_client
@@ -42,6 +43,7 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     """`connect` is host:port. `slots` is how many attempts run at once, of all kinds together.
 
     `grace_s`: seconds that running attempts get to end in when the worker is asked to leave. No `credentials`: no TLS.
+    `logs`: how tasks in processes of their own write what they log; None leaves it to them.
     """
 
     connect: str
@@ -53,6 +55,7 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     grace_s: float = GRACE_S
     token: str = ""
     credentials: grpc.ChannelCredentials | None = None
+    logs: LogStyle | None = None
 
 
 async def work(apps: Sequence[App], settings: WorkerSettings) -> None:
@@ -61,7 +64,7 @@ async def work(apps: Sequence[App], settings: WorkerSettings) -> None:
     hello = _hello(apps, settings)
     tasks, _ = gather(apps)
     slots = settings.slots
-    executor = LocalExecutor(tasks, clock, node=hello.name, limits=Limits(slots, slots, slots))
+    executor = LocalExecutor(tasks, clock, node=hello.name, limits=Limits(slots, slots, slots), logs=settings.logs)
     agent = Agent(executor, clock, hello)
     agent.open()
     leaving, done = asyncio.Event(), asyncio.Event()

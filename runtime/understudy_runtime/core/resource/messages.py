@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from msgspec import Raw
 
@@ -64,4 +66,55 @@ class LeaseGrant(msgspec.Struct, frozen=True, omit_defaults=True):
     handle: MaybeRaw = None
 
 
-ResourceMessage = AcquireLease | ReleaseLease | RenewLease | InvokeOperation
+# --- from operators; `by` says who, `note` why
+
+
+class DrainResource(Message, frozen=True):
+    """Grant no more leases, wait for those there are, and then end it; whoever asks for one waits for the next.
+
+    What is static, a lock too, is only kept from granting, until it is resumed.
+    """
+
+    by: str = ""
+    note: str = ""
+    idempotency_key: str = ""
+
+
+class ResumeResource(Message, frozen=True):
+    """Take a drain back that has not ended anything yet; look again, after a failure or when it is uncertain."""
+
+    by: str = ""
+    note: str = ""
+    idempotency_key: str = ""
+
+
+class DestroyResource(Message, frozen=True):
+    """End it now. With leases on it only by `force`, which revokes them."""
+
+    force: bool = False
+    by: str = ""
+    note: str = ""
+    idempotency_key: str = ""
+
+
+class SetCapacity(Message, frozen=True):
+    """So many units, whatever the code says; None: as the code says. What can be scaled, is."""
+
+    units: int | None
+    by: str = ""
+    note: str = ""
+    idempotency_key: str = ""
+
+
+class SettleResource(Message, frozen=True):
+    """A person says what became of a create or destroy whose outcome is unknown; `handle` of what was created."""
+
+    outcome: Literal["created", "not_created", "destroyed", "not_destroyed"]
+    handle: MaybeRaw = None
+    by: str = ""
+    note: str = ""
+    idempotency_key: str = ""
+
+
+OperatorMessage = DrainResource | ResumeResource | DestroyResource | SetCapacity | SettleResource
+ResourceMessage = AcquireLease | ReleaseLease | RenewLease | InvokeOperation | OperatorMessage

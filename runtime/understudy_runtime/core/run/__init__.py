@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from understudy_runtime.core import calls as calling
+from understudy_runtime.core import leases as leasing
 from understudy_runtime.core.messages import (
     Activated,
     ActorFacts,
@@ -23,8 +24,9 @@ from understudy_runtime.core.messages import (
     Decision,
     Release,
     ReplayFrom,
+    SettleJob,
 )
-from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records import AnyRecord, LeaseRequested
 from understudy_runtime.core.run.apply import APPLY
 from understudy_runtime.core.run.commands import next_execution
 from understudy_runtime.core.run.decide import DECIDE, TURNS_WARNING, mind_the_length
@@ -42,12 +44,14 @@ class RunMachine:
     def decide(self, state: RunState, message: AnyMessage, now: float) -> Decision:
         decision = DECIDE[type(message)](state, message, now)
         if state.held is not None:
-            decision.activate = decision.activate and type(message) is Release
+            decision.activate = decision.activate and type(message) in (Release, SettleJob)
         elif decision.activate and type(message) is not Activated and state.status not in CLOSED:
             if state.continued is not None:
                 decision.append.insert(0, next_execution(state, state.continued))
             elif state.turns >= TURNS_WARNING:
                 decision = mind_the_length(state, message, decision)
+        if state.leases.held or (type(message) is Activated and leasing.any_requested(decision.append)):
+            leasing.give_back(state.key, state.execution, state.leases, decision)
         return decision
 
     def apply(self, state: RunState, record: AnyRecord, at: float, seq: int) -> None:
@@ -55,10 +59,12 @@ class RunMachine:
             state.last_seq = seq
             state.turns += 1
         APPLY[type(record)](state, record, at)
+        if state.leases.held or state.leases.under or type(record) is LeaseRequested:
+            leasing.apply(state.leases, state.execution, record)
 
     def next_duty(self, state: RunState) -> float | None:
         if state.status in CLOSED or not state.status:
-            return None
+            return calling.next_stop(state.calls)
         if state.continued is not None:
             return 0.0
         duties = [state.deadline, calling.next_duty(state.calls), None if state.held else state.timer]
@@ -66,6 +72,7 @@ class RunMachine:
 
     def facts(self, state: RunState) -> ActorFacts:
         is_open = state.closed_at is None and (state.held is not None or state.calls.under_way)
+        is_open = is_open or state.leases.busy or bool(state.calls.stopping)
         return ActorFacts(
             state.workflow,
             state.status,

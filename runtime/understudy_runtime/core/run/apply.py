@@ -9,15 +9,17 @@ from msgspec import Raw
 
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
-from understudy_runtime.core.calls import Calls, TaskCall
+from understudy_runtime.core.calls import AskCall, TaskCall
 from understudy_runtime.core.deliveries import Remembered
 from understudy_runtime.core.kinds import Failure
+from understudy_runtime.core.leases import name_of
 from understudy_runtime.core.messages import Hold
 from understudy_runtime.core.records import (
     AnyRecord,
     AskScheduled,
     AttemptDispatched,
     AttemptFailed,
+    AttemptLeft,
     CallAnswered,
     CallCancelled,
     Cancelled,
@@ -32,8 +34,21 @@ from understudy_runtime.core.records import (
     Failed,
     Fired,
     Held,
+    JobOver,
+    JobSeekDelayed,
+    JobSought,
+    JobStopDelayed,
+    JobStopFound,
+    JobStopped,
+    JobStopping,
+    JobSubmitted,
+    JobUncertain,
     LateResult,
+    LeaseEnded,
+    LeaseRequested,
+    LeaseReturned,
     NothingToDo,
+    OperationScheduled,
     Patched,
     ProgressNoted,
     Released,
@@ -53,11 +68,12 @@ Apply = Callable[[RunState, Any, float], None]
 def _apply_started(state: RunState, record: ExecutionStarted, at: float) -> None:
     if record.execution == 1:
         state.created_at = at
-    state.parent = record.parent or state.parent
+    if record.parent is not None:
+        state.parent, state.chain = record.parent, record.chain
     state.workflow, state.input, state.digest, state.build = record.workflow, record.input, record.digest, record.build
     state.execution, state.status = record.execution, "running"
     state.began_seq, state.turns = state.last_seq, 1
-    state.calls, state.timer, state.held = Calls(), None, None
+    state.calls, state.timer, state.held = calling.afresh(state.calls, record.execution), None, None
     state.result = state.failure = state.closed_at = None
     state.continued, state.cautioned, state.cancel_requested = None, False, False
     state.reuse = {f"{r.task}:{r.digest}:{r.occurrence}": r for r in record.reuse}
@@ -68,7 +84,9 @@ def _apply_started(state: RunState, record: ExecutionStarted, at: float) -> None
     _remember(state, record, at)
 
 
-def _remember(state: RunState, record: ExecutionStarted | CancelRequested | Ended | NothingToDo, at: float) -> None:
+def _remember(
+    state: RunState, record: ExecutionStarted | CancelRequested | Released | Ended | NothingToDo, at: float
+) -> None:
     if record.idempotency_key:
         delivering.remember(state.deliveries, record.idempotency_key, Remembered(at, execution=state.execution))
 
@@ -91,6 +109,14 @@ def _apply_ask(state: RunState, record: AskScheduled, at: float) -> None:
     calling.apply_ask(state.calls, record)
 
 
+def _apply_lease(state: RunState, record: LeaseRequested, at: float) -> None:
+    state.calls.open[record.call] = AskCall(record.to)
+
+
+def _apply_operation(state: RunState, record: OperationScheduled, at: float) -> None:
+    state.calls.open[record.call] = AskCall(state.leases.held[name_of(state.execution, record.lease)].to)
+
+
 def _apply_outcome(state: RunState, record: TaskSucceeded | TaskReused | TaskGaveUp | CallAnswered, at: float) -> None:
     if type(record) is TaskGaveUp and _is_optional(state, record.call):
         state.warnings += 1
@@ -103,6 +129,11 @@ def _is_optional(state: RunState, number: int) -> bool:
 
 
 def _apply_call_note(state: RunState, record: AnyRecord, at: float) -> None:
+    calling.apply_note(state.calls, record)
+
+
+def _apply_stopped(state: RunState, record: JobStopped, at: float) -> None:
+    state.warnings += record.failure is not None
     calling.apply_note(state.calls, record)
 
 
@@ -137,6 +168,7 @@ def _apply_held(state: RunState, record: Held, at: float) -> None:
 
 def _apply_released(state: RunState, record: Released, at: float) -> None:
     state.status, state.held = "running", None
+    _remember(state, record, at)
 
 
 def _apply_warning(state: RunState, record: AnyRecord, at: float) -> None:
@@ -149,7 +181,8 @@ def _apply_cautioned(state: RunState, record: Cautioned, at: float) -> None:
 
 
 def _apply_continued(state: RunState, record: ContinuedAsNew, at: float) -> None:
-    state.continued, state.calls, state.timer, state.cancel_requested = record, Calls(), None, False
+    state.calls = calling.afresh_after(state.calls)
+    state.continued, state.timer, state.cancel_requested = record, None, False
 
 
 def _apply_nothing(state: RunState, record: AnyRecord, at: float) -> None:
@@ -163,7 +196,7 @@ def _closes(
         state.status = getattr(record, "status", status)
         state.closed_at, state.timer, state.held, state.continued = at, None, None, None
         state.result, state.failure = outcome(record)
-        state.calls.open.clear()
+        calling.apply_closed(state.calls)
         delivering.apply_ended(state.deliveries)
         state.reuse = {}
 
@@ -183,6 +216,8 @@ APPLY: Final[dict[type, Apply]] = {
     TaskScheduled: _apply_scheduled,
     ChildScheduled: _apply_child,
     AskScheduled: _apply_ask,
+    LeaseRequested: _apply_lease,
+    OperationScheduled: _apply_operation,
     TaskSucceeded: _apply_outcome,
     TaskReused: _apply_outcome,
     TaskGaveUp: _apply_outcome,
@@ -192,6 +227,15 @@ APPLY: Final[dict[type, Apply]] = {
     AttemptDispatched: _apply_call_note,
     ProgressNoted: _apply_call_note,
     LateResult: _apply_call_note,
+    JobSubmitted: _apply_call_note,
+    JobSought: _apply_call_note,
+    JobSeekDelayed: _apply_call_note,
+    JobUncertain: _apply_call_note,
+    JobOver: _apply_call_note,
+    JobStopping: _apply_call_note,
+    JobStopFound: _apply_call_note,
+    JobStopDelayed: _apply_call_note,
+    JobStopped: _apply_stopped,
     Delivered: _apply_delivered,
     Replied: _apply_replied,
     TimerSet: _apply_timer,
@@ -208,4 +252,7 @@ APPLY: Final[dict[type, Apply]] = {
     NothingToDo: _remember,
     ContinuedAsNew: _apply_continued,
     Patched: _apply_nothing,
+    LeaseEnded: _apply_nothing,
+    LeaseReturned: _apply_nothing,
+    AttemptLeft: _apply_nothing,
 }

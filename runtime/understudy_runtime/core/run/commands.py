@@ -8,7 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from understudy_runtime.core import calls as calling
+from understudy_runtime.core import chains
 from understudy_runtime.core import deliveries as delivering
+from understudy_runtime.core import leases as leasing
 from understudy_runtime.core.keys import namespace_of, run_key
 from understudy_runtime.core.kinds import Failure, Sender
 from understudy_runtime.core.messages import Activated, Decision, Deliver, Send, Start
@@ -22,6 +24,8 @@ from understudy_runtime.core.records import (
     ExecutionStarted,
     Failed,
     Held,
+    LeaseRequested,
+    OperationScheduled,
     Replied,
     TaskReused,
     TaskScheduled,
@@ -87,13 +91,31 @@ def _child_scheduled(asking: Asking, command: ChildScheduled) -> None:
         deadline_s=command.deadline_s,
         parent=parent,
         idempotency_key=key,
+        chain=_waiting(state, command.delivery) if command.wait else (),
     )
     asking.decision.send.append(Send(run_key(namespace_of(state.key), command.run_id), start))
 
 
 def _ask_scheduled(asking: Asking, command: AskScheduled) -> None:
     sender = Sender(asking.state.key, asking.state.execution, command.call)
-    asking.decision.send.append(Send(command.to, Deliver(command.handler, command.args, command.ask, sender)))
+    chain = _waiting(asking.state, command.delivery) if command.ask else ()
+    deliver = Deliver(command.handler, command.args, command.ask, sender, chain=chain)
+    asking.decision.send.append(Send(command.to, deliver))
+
+
+def _waiting(state: RunState, delivery: int) -> tuple[Sender, ...]:
+    """The calls that wait for what this handler asks, or for what the run itself does; see `core.chains`."""
+    if delivery:
+        return chains.waiting_for(state.deliveries.open.get(delivery))
+    return chains.joined(state.chain, state.parent)
+
+
+def _lease_requested(asking: Asking, command: LeaseRequested) -> None:
+    asking.decision.send.append(leasing.acquire(asking.state.key, asking.state.execution, command))
+
+
+def _operation_scheduled(asking: Asking, command: OperationScheduled) -> None:
+    asking.decision.send.append(leasing.invoke(asking.state.caller, asking.state.leases, command))
 
 
 def _call_cancelled(asking: Asking, command: CallCancelled) -> None:
@@ -104,6 +126,8 @@ def _call_cancelled(asking: Asking, command: CallCancelled) -> None:
         return
     # Asked for and given up within one activation: a task never starts, a child is cancelled by a second message.
     decision.execute = [dispatch for dispatch in decision.execute if dispatch.token.call != number]
+    decision.append = decision.append + leasing.never_began(asking.state.execution, decision.append, number)
+    decision.append += calling.never_began(asking.state.execution, decision.append, number)
     if decision.activate:
         decision.append = [r for r in decision.append if not (type(r) is TaskReused and r.call == number)]
         decision.activate = any(type(r) is TaskReused for r in decision.append)
@@ -161,6 +185,8 @@ _COMMAND: Final[dict[type, Callable[[Asking, Any], None]]] = {
     TaskScheduled: _task_scheduled,
     ChildScheduled: _child_scheduled,
     AskScheduled: _ask_scheduled,
+    LeaseRequested: _lease_requested,
+    OperationScheduled: _operation_scheduled,
     CallCancelled: _call_cancelled,
     Replied: _replied,
     TimerSet: _timer_set,

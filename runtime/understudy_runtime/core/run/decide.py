@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
+from understudy_runtime.core import leases as leasing
+from understudy_runtime.core.job import deciding as jobs
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import (
     Accepted,
@@ -16,15 +18,19 @@ from understudy_runtime.core.messages import (
     AttemptEnded,
     AttemptProgressed,
     Cancel,
+    CompleteJob,
     Decision,
     Deliver,
     Describe,
     Description,
     Hold,
+    ListJobs,
+    OpenJobs,
     Recovered,
     Refused,
     Release,
     RetryRun,
+    SettleJob,
     Start,
     Started,
     Terminate,
@@ -64,6 +70,7 @@ def _start(state: RunState, message: Start, now: float) -> Decision:
             deadline_s=message.deadline_s,
             parent=message.parent,
             idempotency_key=message.idempotency_key,
+            chain=message.chain,
         )
         timer = None if message.deadline_s is None else now + message.deadline_s
         return Decision(append=[started], activate=True, timer=timer, reply=Started(started.execution))
@@ -188,7 +195,13 @@ def _deliver(state: RunState, message: Deliver, now: float) -> Decision:
     if (refused := delivering.refusal(state.deliveries)) is not None:
         return delivering.refuse(message, refused)
     delivered = Delivered(
-        state.deliveries.next, message.handler, message.args, message.ask, message.sender, message.idempotency_key
+        state.deliveries.next,
+        message.handler,
+        message.args,
+        message.ask,
+        message.sender,
+        message.idempotency_key,
+        message.chain,
     )
     return Decision(append=[delivered], activate=True, reply=delivering.reply_to(state.deliveries, message))
 
@@ -200,7 +213,10 @@ def _answer(state: RunState, message: Answer, now: float) -> Decision:
 
 
 def _attempt_ended(state: RunState, message: AttemptEnded, now: float) -> Decision:
-    return calling.attempt_ended(state.caller, state.calls, message, now)
+    decision = calling.attempt_ended(state.caller, state.calls, message, now)
+    if not decision.append:
+        decision.append = leasing.attempt_left(state.leases, message)
+    return decision
 
 
 def _attempt_progressed(state: RunState, message: AttemptProgressed, now: float) -> Decision:
@@ -209,7 +225,7 @@ def _attempt_progressed(state: RunState, message: AttemptProgressed, now: float)
 
 def _timer_due(state: RunState, message: TimerDue, now: float) -> Decision:
     if state.status in CLOSED or not state.status:
-        return Decision()
+        return calling.stops_due(state.caller, state.calls, now)
     if state.deadline is not None and state.deadline <= now:
         return end(
             state, Ended("timed_out", Failure("RunTimedOut", "the run's deadline passed", kind="timeout")), Decision()
@@ -223,7 +239,12 @@ def _timer_due(state: RunState, message: TimerDue, now: float) -> Decision:
 
 
 def _recovered(state: RunState, message: Recovered, now: float) -> Decision:
-    return Decision() if state.status in CLOSED else calling.recovered(state.caller, state.calls)
+    if state.status in CLOSED:
+        decision = calling.stops_recovered(state.caller, state.calls, now)
+    else:
+        decision = calling.recovered(state.caller, state.calls, now)
+    decision.append += leasing.recovered(state.leases)
+    return decision
 
 
 def _hold(state: RunState, message: Hold, now: float) -> Decision:
@@ -233,9 +254,35 @@ def _hold(state: RunState, message: Hold, now: float) -> Decision:
 
 
 def _release(state: RunState, message: Release, now: float) -> Decision:
-    if state.held is None:
+    if not state.status:
+        return Decision(reply=_unknown(state))
+    if message.idempotency_key in state.deliveries.remembered:
         return Decision(reply=Accepted())
-    return Decision(append=[Released()], activate=True, timer=state.timer, reply=Accepted())
+    if state.held is None:
+        why = f"run {state.key} is not held, it is {state.status}: there is nothing to release it from"
+        return Decision(reply=Refused("BadRequest", why))
+    if unsettled := jobs.uncertain(state.calls):
+        why = f"run {state.key}: settle call {unsettled[0]} first, with `understudy jobs settle`; {state.held.detail}"
+        return Decision(reply=Refused("BadRequest", why))
+    released = Released(message.idempotency_key)
+    return Decision(append=[released], activate=True, timer=state.timer, reply=Accepted())
+
+
+def _complete_job(state: RunState, message: CompleteJob, now: float) -> Decision:
+    return jobs.complete(state.caller, state.calls, message, now)
+
+
+def _settle_job(state: RunState, message: SettleJob, now: float) -> Decision:
+    decision = jobs.settle(state.caller, state.calls, message, now)
+    is_last = jobs.uncertain(state.calls) == [message.call]
+    if is_last and decision.append and state.held is not None and state.held.why == "uncertain":
+        decision.append.append(Released())
+        decision.activate = True
+    return decision
+
+
+def _list_jobs(state: RunState, message: ListJobs, now: float) -> Decision:
+    return Decision(reply=OpenJobs(calling.open_jobs(state.key, state.calls)))
 
 
 def _describe(state: RunState, message: Describe, now: float) -> Decision:
@@ -281,5 +328,8 @@ DECIDE: Final[dict[type, Callable[[RunState, Any, float], Decision]]] = {
     Hold: _hold,
     Release: _release,
     Describe: _describe,
+    CompleteJob: _complete_job,
+    SettleJob: _settle_job,
+    ListJobs: _list_jobs,
     Activated: activated,
 }

@@ -6,6 +6,7 @@ from msgspec import Raw
 
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
+from understudy_runtime.core import leases as leasing
 from understudy_runtime.core.calls import AskCall, ChildCall, OpenCall, TaskCall
 from understudy_runtime.core.keys import namespace_of, run_key
 from understudy_runtime.core.kinds import Failure
@@ -34,6 +35,8 @@ def leave_nothing_open(state: RunState, decision: Decision) -> None:
     """Calls end with their execution; those of the decision itself never start, or are cancelled at once."""
     decision.execute = []
     decision.append = [record for record in decision.append if type(record) is not TaskReused]
+    decision.append += leasing.never_began(state.execution, decision.append)
+    decision.append += calling.never_began(state.execution, decision.append)
     decision.activate = False
     fresh: dict[int, OpenCall] = {}
     given_up: set[int] = set()
@@ -50,7 +53,9 @@ def leave_nothing_open(state: RunState, decision: Decision) -> None:
 def let_go(state: RunState, decision: Decision, number: int, call: OpenCall) -> None:
     match call:
         case TaskCall():
-            decision.abandon += calling.abandon(state.caller, number, call)
+            calling.let_go(decision, state.caller, number, call)
+            if call.reuse is not None:
+                decision.append += leasing.never_began_one(state.leases, state.execution, number)
         case ChildCall(run_id=run_id):
             decision.send.append(
                 Send(run_key(namespace_of(state.key), run_id), Cancel("its parent run no longer awaits it"))

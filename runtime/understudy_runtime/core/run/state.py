@@ -10,6 +10,7 @@ from msgspec import Raw
 from understudy_runtime.core.calls import Caller, Calls
 from understudy_runtime.core.deliveries import Deliveries
 from understudy_runtime.core.kinds import NULL, Failure, MaybeRaw, Sender
+from understudy_runtime.core.leases import Leases
 from understudy_runtime.core.messages import Hold
 from understudy_runtime.core.records import ContinuedAsNew, Reusable, TaskScheduled
 
@@ -40,6 +41,7 @@ class RunState(msgspec.Struct, omit_defaults=True):
     last_seq: int = 0
     calls: Calls = msgspec.field(default_factory=Calls)
     deliveries: Deliveries = msgspec.field(default_factory=Deliveries)
+    leases: Leases = msgspec.field(default_factory=Leases)
     timer: float | None = None
     continued: ContinuedAsNew | None = None
     cautioned: bool = False
@@ -50,6 +52,7 @@ class RunState(msgspec.Struct, omit_defaults=True):
     held: Hold | None = None
     result: MaybeRaw = None
     failure: Failure | None = None
+    chain: tuple[Sender, ...] = ()
 
     @property
     def caller(self) -> Caller:

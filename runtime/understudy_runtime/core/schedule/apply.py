@@ -12,6 +12,7 @@ from understudy.scheduling import ScheduledRun
 from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.deliveries import Remembered
 from understudy_runtime.core.records import (
+    NothingToDo,
     RangeAdvanced,
     RangeBegun,
     RunBuffered,
@@ -30,7 +31,8 @@ from understudy_runtime.core.schedule.state import RECENT, Kept, Range, Schedule
 def _apply_set(state: ScheduleState, record: ScheduleSet, at: float) -> None:
     if state.spec is None:
         state.created_at, state.deleted_at = at, None
-    state.spec, state.next = record.spec, record.next
+    state.spec, state.next, state.note = record.spec, record.next, record.note or state.note
+    _remember(state, record.idempotency_key, None, at)
 
 
 def _apply_paused(state: ScheduleState, record: SchedulePaused, at: float) -> None:
@@ -38,17 +40,22 @@ def _apply_paused(state: ScheduleState, record: SchedulePaused, at: float) -> No
     state.passed_over += len(state.buffer)
     state.buffer.clear()
     state.ranges.clear()
+    _remember(state, record.idempotency_key, None, at)
 
 
 def _apply_resumed(state: ScheduleState, record: ScheduleResumed, at: float) -> None:
     state.paused, state.note, state.next = False, record.note, record.next
+    _remember(state, record.idempotency_key, None, at)
 
 
 def _apply_deleted(state: ScheduleState, record: ScheduleDeleted, at: float) -> None:
     """Nothing is left but what a later schedule of this id must know."""
-    fresh = ScheduleState(state.key, state.last_seq, state.turns, calls=state.calls, deleted_at=at)
+    fresh = ScheduleState(
+        state.key, state.last_seq, state.turns, calls=state.calls, deliveries=state.deliveries, deleted_at=at
+    )
     for name in state.__struct_fields__:
         setattr(state, name, getattr(fresh, name))
+    _remember(state, record.idempotency_key, None, at)
 
 
 def _apply_advanced(state: ScheduleState, record: ScheduleAdvanced, at: float) -> None:
@@ -99,7 +106,11 @@ def _apply_ended(state: ScheduleState, record: ScheduledRunEnded, at: float) -> 
     state.succeeded += not (record.failure or record.existed)
 
 
-def _remember(state: ScheduleState, key: str, reply: str | int, at: float) -> None:
+def _apply_nothing(state: ScheduleState, record: NothingToDo, at: float) -> None:
+    _remember(state, record.idempotency_key, None, at)
+
+
+def _remember(state: ScheduleState, key: str, reply: str | int | None, at: float) -> None:
     if key:
         delivering.remember(state.deliveries, key, Remembered(at, result=Raw(msgspec.json.encode(reply))))
 
@@ -116,4 +127,5 @@ APPLY: Final[dict[type, Callable[[ScheduleState, Any, float], None]]] = {
     RunBuffered: _apply_buffered,
     RunPassedOver: _apply_passed_over,
     ScheduledRunEnded: _apply_ended,
+    NothingToDo: _apply_nothing,
 }

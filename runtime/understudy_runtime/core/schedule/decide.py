@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from understudy.scheduling import ScheduleDescription, ScheduleSpec
 from understudy_runtime.core import deliveries as delivering
+from understudy_runtime.core.deliveries import Remembered
 from understudy_runtime.core.keys import id_of
 from understudy_runtime.core.messages import (
     Accepted,
@@ -23,6 +24,7 @@ from understudy_runtime.core.messages import (
     PauseSchedule,
     Recovered,
     Refused,
+    Reply,
     ResumeSchedule,
     SetSchedule,
     TimerDue,
@@ -31,6 +33,7 @@ from understudy_runtime.core.messages import (
 )
 from understudy_runtime.core.ports import Calendar
 from understudy_runtime.core.records import (
+    NothingToDo,
     RangeBegun,
     ScheduleAdvanced,
     ScheduleDeleted,
@@ -50,6 +53,8 @@ from understudy_runtime.core.schedule.times import (
     up_to,
 )
 
+T = TypeVar("T")
+
 ON_TIME_S: Final = 60.0
 """A run that starts so late, jitter apart, is still on time; a nominal time further back was missed."""
 MAX_CATCH_UP: Final = 1_000
@@ -59,12 +64,12 @@ MAX_BACKFILL: Final = 1_000
 
 
 def _set(state: ScheduleState, message: SetSchedule, now: float, calendar: Calendar) -> Decision:
-    old, spec = state.spec, message.spec
-    if old == spec:
-        return Decision(reply=Accepted())
+    old, spec, key = state.spec, message.spec, message.idempotency_key
+    if old == spec or key in state.deliveries.remembered:
+        return _nothing_to_do(state, key)
     if old is None:
         next_at = next_within(calendar, spec, now)
-        decision = Decision(append=[ScheduleSet(spec, next_at)], reply=Accepted())
+        decision = Decision(append=[ScheduleSet(spec, next_at, key, message.note)], reply=Accepted())
         if message.paused:
             decision.append.append(SchedulePaused(message.note))
         return _waking(decision, state, spec, None if message.paused else next_at)
@@ -73,34 +78,35 @@ def _set(state: ScheduleState, message: SetSchedule, now: float, calendar: Calen
         return Decision(reply=Refused("AlreadyExists", why))
     # Nominal times that have passed unnoticed must not be lost to a change of something else.
     next_at = state.next if old.timing == spec.timing else next_within(calendar, spec, now)
-    decision = Decision(append=[ScheduleSet(spec, next_at)], reply=Accepted())
+    decision = Decision(append=[ScheduleSet(spec, next_at, key, message.note)], reply=Accepted())
     return _waking(decision, state, spec, None if state.paused else next_at)
 
 
 def _pause(state: ScheduleState, message: PauseSchedule, now: float, calendar: Calendar) -> Decision:
     if state.spec is None:
         return _unknown(state)
-    if state.paused and message.note == state.note:
-        return Decision(reply=Accepted())
-    return Decision(append=[SchedulePaused(message.note)], reply=Accepted())
+    key = message.idempotency_key
+    if (state.paused and message.note == state.note) or key in state.deliveries.remembered:
+        return _nothing_to_do(state, key)
+    return Decision(append=[SchedulePaused(message.note, key)], reply=Accepted())
 
 
 def _resume(state: ScheduleState, message: ResumeSchedule, now: float, calendar: Calendar) -> Decision:
     if state.spec is None:
         return _unknown(state)
-    if not state.paused:
-        return Decision(reply=Accepted())
+    if not state.paused or message.idempotency_key in state.deliveries.remembered:
+        return _nothing_to_do(state, message.idempotency_key)
     next_at = next_within(calendar, state.spec, now)
-    decision = Decision(append=[ScheduleResumed(next_at, message.note)], reply=Accepted())
+    resumed = ScheduleResumed(next_at, message.note, message.idempotency_key)
+    decision = Decision(append=[resumed], reply=Accepted())
     return _waking(decision, state, state.spec, next_at)
 
 
 def _trigger(state: ScheduleState, message: TriggerSchedule, now: float, calendar: Calendar) -> Decision:
+    if (known := state.deliveries.remembered.get(message.idempotency_key)) is not None:
+        return _again(known, str, Triggered)
     if state.spec is None:
         return _unknown(state)
-    known = state.deliveries.remembered.get(message.idempotency_key)
-    if known is not None:
-        return Decision(reply=Triggered(msgspec.json.decode(known.result or b'""')))
     if len(state.running) >= MAX_RUNNING:
         return Decision(
             reply=Refused("Overloaded", f"{MAX_RUNNING} runs of schedule {id_of(state.key)} have not ended yet")
@@ -113,11 +119,10 @@ def _trigger(state: ScheduleState, message: TriggerSchedule, now: float, calenda
 
 def _backfill(state: ScheduleState, message: BackfillSchedule, now: float, calendar: Calendar) -> Decision:
     spec = state.spec
+    if (known := state.deliveries.remembered.get(message.idempotency_key)) is not None:
+        return _again(known, int, BackfillBegun)
     if spec is None:
         return _unknown(state)
-    known = state.deliveries.remembered.get(message.idempotency_key)
-    if known is not None:
-        return Decision(reply=BackfillBegun(msgspec.json.decode(known.result or b"0")))
     if len(state.ranges) >= MAX_RANGES:
         return Decision(reply=Refused("Overloaded", f"{MAX_RANGES} backfills are under way; wait for one to end"))
     first = at = up_to(message.until, next_time(calendar, spec, message.since - TICK_S))
@@ -136,9 +141,11 @@ def _backfill(state: ScheduleState, message: BackfillSchedule, now: float, calen
 
 
 def _delete(state: ScheduleState, message: DeleteSchedule, now: float, calendar: Calendar) -> Decision:
+    if message.idempotency_key in state.deliveries.remembered:
+        return Decision(reply=Accepted())
     if state.spec is None:
         return _unknown(state)
-    return Decision(append=[ScheduleDeleted()], reply=Accepted())
+    return Decision(append=[ScheduleDeleted(message.idempotency_key)], reply=Accepted())
 
 
 def _answer(state: ScheduleState, message: Answer, now: float, calendar: Calendar) -> Decision:
@@ -262,6 +269,21 @@ _NOT_FOR_SCHEDULES: Final = Refused("BadRequest", "that is a schedule, neither a
 
 def _unknown(state: ScheduleState) -> Decision:
     return Decision(reply=Refused("UnknownName", f"there is no schedule {id_of(state.key)}"))
+
+
+def _nothing_to_do(state: ScheduleState, idempotency_key: str) -> Decision:
+    """Remembered all the same: sent again, the message must not undo what others have changed meanwhile."""
+    is_news = bool(idempotency_key) and idempotency_key not in state.deliveries.remembered
+    return Decision(append=[NothingToDo(idempotency_key)] if is_news else [], reply=Accepted())
+
+
+def _again(known: Remembered, kind: type[T], answer: Callable[[T], Reply]) -> Decision:
+    """The answer that the same message got before."""
+    try:
+        return Decision(reply=answer(msgspec.json.decode(known.result or b"null", type=kind)))
+    except msgspec.ValidationError:
+        why = "the idempotency_key was that of another kind of request; make up a new one for each request"
+        return Decision(reply=Refused("BadRequest", why))
 
 
 def _waking(decision: Decision, state: ScheduleState, spec: ScheduleSpec, next_at: float | None) -> Decision:

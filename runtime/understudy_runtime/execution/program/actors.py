@@ -1,12 +1,13 @@
 """`ActorProgram`: one user-defined actor in memory, as a `Program`.
 
-A handler is the `main` of a loop of its own, so it may await whatever a workflow may. When it has ended, its reply
-and the actor's new state are the last commands. A handler that raised leaves the state as it was.
+A handler is the `main` of a loop of its own, so it may await whatever a workflow may. When it has ended, the reminders
+that it set or forgot, its reply and the actor's new state are the last commands. A handler that raised leaves
+reminders and state as they were.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import Context
 from inspect import isawaitable
 from typing import Any
@@ -16,7 +17,8 @@ from msgspec import Raw
 
 from understudy.context import current_run
 from understudy.definitions import ActorDefinition, HandlerDefinition
-from understudy.errors import BadInput, Stalled
+from understudy.errors import BadInput, BadRequest, Stalled
+from understudy_runtime.core.actor import MAX_REMINDERS, Kept
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Activated, Hold
 from understudy_runtime.core.records import (
@@ -24,6 +26,8 @@ from understudy_runtime.core.records import (
     CallAnswered,
     Delivered,
     Fired,
+    ReminderForgotten,
+    ReminderSet,
     Replied,
     StateSet,
     TaskGaveUp,
@@ -33,6 +37,7 @@ from understudy_runtime.core.records import (
     Warned,
 )
 from understudy_runtime.execution.program.calls import Calls
+from understudy_runtime.execution.program.keeping import restored
 from understudy_runtime.execution.program.loop import WorkflowLoop
 from understudy_runtime.execution.program.queries import query
 from understudy_runtime.execution.program.runs import PROGRAM_BYTES, failure_of
@@ -41,14 +46,16 @@ from understudy_runtime.execution.program.watchdog import Watchdog
 
 
 class ActorProgram:
-    """Implements `Program` for user-defined actors. `state` is the JSON of the fields, or None for a new one."""
+    """Implements `Program` for user-defined actors. StateUnfit if `kept` cannot be made to fit the class."""
 
-    def __init__(self, key: str, definition: ActorDefinition, state: Raw | None, watchdog: Watchdog | None) -> None:
+    def __init__(self, key: str, definition: ActorDefinition, kept: Kept, watchdog: Watchdog | None) -> None:
         self._key = key
         self._definition = definition
         self._watchdog = watchdog
-        self._state = definition.state.encode(definition.state.new()) if state is None else bytes(state)
-        self._instance: Any = definition.state.decode(self._state)
+        self._instance: Any
+        self._state, self._instance = restored(definition, kept, watchdog)
+        self._is_migrated = kept.state is not None and kept.version != definition.version
+        self._reminders = set(kept.reminders)
         self._flight: _Flight | None = None
 
     @property
@@ -62,7 +69,9 @@ class ActorProgram:
         try:
             for record in inputs:
                 if isinstance(record, Delivered):
-                    self._flight = _Flight(self._key, record.delivery, now, self._watchdog)
+                    if record.reminder and record.again_at is None:
+                        self._reminders.discard(record.reminder)
+                    self._flight = _Flight(self._key, record.delivery, now, self._reminders, self._watchdog)
             flight = self._flight
             if flight is not None:
                 commands = flight.run(now, inputs, recorded, self._definition.handlers, self._instance)
@@ -70,6 +79,7 @@ class ActorProgram:
             return Activated([], Hold("stalled", str(stalled)))
         if flight is not None and flight.over:
             self._flight = None
+            flight.evict()
             self._land(flight, commands)
         return Activated(commands)
 
@@ -91,22 +101,67 @@ class ActorProgram:
             except BadInput as unfit:
                 failure = failure_of(unfit, ())
             else:
+                commands += flight.reminders.values()
                 commands.append(Replied(flight.delivery, flight.result))
-                if state != self._state:
-                    self._state = state
-                    commands.append(StateSet(Raw(state)))
+                if state != self._state or self._is_migrated:
+                    self._state, self._is_migrated = state, False
+                    commands.append(StateSet(Raw(state), self._definition.version))
+                self._note_reminders(flight.reminders)
                 return
         commands.append(Replied(flight.delivery, failure=failure))
         self._instance = self._definition.state.decode(self._state)
+
+    def _note_reminders(self, changes: _Changes) -> None:
+        self._reminders -= changes.keys()
+        self._reminders |= {name for name, change in changes.items() if isinstance(change, ReminderSet)}
+
+
+_Changes = dict[str, "ReminderSet | ReminderForgotten"]
+
+
+class _HandlerCalls(Calls):
+    """`RunContext` of a handler, which may set reminders: they become commands when it has ended well."""
+
+    def __init__(self, key: str, delivery: int, loop: WorkflowLoop, reminders: set[str]) -> None:
+        super().__init__(key, delivery, loop, None)
+        self._reminders = reminders
+        self.handlers: Mapping[str, HandlerDefinition] = {}
+        self.changes: _Changes = {}
+
+    def remind(
+        self,
+        id: str,
+        delay_s: float,
+        handler: HandlerDefinition,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        every: bool,
+    ) -> None:
+        known = self.handlers.get(handler.name)
+        if known is None or known.fn is not handler.fn:
+            raise BadRequest(f"{handler.call.name} is no handler of this actor; it can have only itself reminded")
+        set_by_now = self._reminders | self.changes.keys()
+        set_by_now -= {name for name, change in self.changes.items() if isinstance(change, ReminderForgotten)}
+        if len(set_by_now | {id}) > MAX_REMINDERS:
+            raise BadRequest(f"{MAX_REMINDERS} reminders are set already; forget() some of them first")
+        at = self._loop.time() + delay_s
+        data, _ = handler.call.encode(args, kwargs)
+        self.changes.pop(id, None)
+        self.changes[id] = ReminderSet(id, handler.name, Raw(data), at, delay_s if every else None)
+
+    def forget(self, id: str) -> None:
+        if self.changes.pop(id, None) is not None or id in self._reminders:
+            self.changes[id] = ReminderForgotten(id)
 
 
 class _Flight:
     """One handler under way, in a loop that ends with it."""
 
-    def __init__(self, key: str, delivery: int, now: float, watchdog: Watchdog | None) -> None:
+    def __init__(self, key: str, delivery: int, now: float, reminders: set[str], watchdog: Watchdog | None) -> None:
         context = Context()
         self._loop = WorkflowLoop(crc32(f"{key}:{delivery}".encode()), now, context, watchdog)
-        self._calls = Calls(key, delivery, self._loop, None)
+        self._calls = _HandlerCalls(key, delivery, self._loop, reminders)
         context.run(current_run.set, self._calls)
         self._main: RunTask[Any] | None = None
         self._handler: HandlerDefinition | None = None
@@ -126,6 +181,7 @@ class _Flight:
         instance: Any,
     ) -> list[AnyRecord]:
         loop, calls = self._loop, self._calls
+        calls.handlers = handlers
         calls.begin(recorded)
         try:
             loop.turn(now, lambda: self._take(inputs, handlers, instance))
@@ -135,6 +191,11 @@ class _Flight:
             self.over, self.failure = True, failure_of(exited, ())
         self._finish()
         return calls.commands
+
+    @property
+    def reminders(self) -> _Changes:
+        """The last that the handler did about each."""
+        return self._calls.changes
 
     def evict(self) -> None:
         self._loop.evict()

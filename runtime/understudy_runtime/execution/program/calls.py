@@ -9,17 +9,33 @@ from __future__ import annotations
 
 import hashlib
 from asyncio import Future
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from msgspec import Raw
 
-from understudy.definitions import HandlerDefinition, TaskDefinition, WorkflowDefinition
-from understudy.errors import BadRequest
-from understudy.failures import decode_ask_failure, decode_failure, decode_run_failure, run_ended
+from understudy.context import Granted, LeaseRequest, current_leases
+from understudy.definitions import (
+    HandlerDefinition,
+    OperationDefinition,
+    ResourceDefinition,
+    TaskDefinition,
+    WorkflowDefinition,
+)
+from understudy.errors import BadRequest, LeaseLost, UnknownName
+from understudy.failures import (
+    decode_ask_failure,
+    decode_failure,
+    decode_lease_failure,
+    decode_operation_failure,
+    decode_run_failure,
+    run_ended,
+)
 from understudy.options import TaskOptions
 from understudy_runtime.core.keys import id_of, name_of, namespace_of
 from understudy_runtime.core.kinds import Failure
@@ -29,15 +45,21 @@ from understudy_runtime.core.records import (
     CallAnswered,
     CallCancelled,
     ChildScheduled,
+    LeaseEnded,
+    LeaseRequested,
+    OperationScheduled,
     Patched,
     TaskGaveUp,
     TaskReused,
     TaskScheduled,
     TaskSucceeded,
 )
+from understudy_runtime.core.resource.messages import LeaseGrant
 from understudy_runtime.execution.program.loop import WorkflowLoop
 from understudy_runtime.execution.program.tasks import RunFuture
 
+answering: ContextVar[int] = ContextVar("understudy_answering", default=0)
+"""In a run: the delivery whose handler this is, 0 elsewhere. What asks and child runs wait for, so does whoever asked."""
 MAX_OPEN_CALLS: Final = 100_000
 """Calls that one execution may await at once."""
 
@@ -82,6 +104,9 @@ class Calls:
         self._patches: dict[str, bool] = {}
         self._recorded: Sequence[AnyRecord] | None = None
         self._random: Random | None = None
+        self._leases: set[int] = set()
+        self.resources: Mapping[str, ResourceDefinition] | None = None
+        """The types whose resources there can be leases of; None where leases are not to be had."""
         self.commands: list[AnyRecord] = []
 
     # --- the program's side
@@ -133,7 +158,7 @@ class Calls:
     ) -> Awaitable[Any]:
         data, digest = task.call.encode(args, kwargs)
         number = self._next()
-        self.commands.append(TaskScheduled(number, task.name, Raw(data), digest, options))
+        self.commands.append(TaskScheduled(number, task.name, Raw(data), digest, options, self._leases_here()))
 
         def settle(outcome: Outcome) -> Any:
             if isinstance(outcome, TaskGaveUp):
@@ -168,7 +193,7 @@ class Calls:
     ) -> Awaitable[Any]:
         data, _ = handler.call.encode(args, kwargs)
         number = self._next()
-        self.commands.append(AskScheduled(number, self._address(key_suffix), handler.name, Raw(data)))
+        self.commands.append(AskScheduled(number, self._address(key_suffix), handler.name, Raw(data), delivery=answering.get()))
 
         def settle(outcome: Outcome) -> Any:
             assert isinstance(outcome, CallAnswered)
@@ -181,6 +206,78 @@ class Calls:
     def tell(self, key_suffix: str, handler: HandlerDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         data, _ = handler.call.encode(args, kwargs)
         self.commands.append(AskScheduled(self._next(), self._address(key_suffix), handler.name, Raw(data), ask=False))
+
+    def remind(
+        self,
+        id: str,
+        delay_s: float,
+        handler: HandlerDefinition,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        every: bool,
+    ) -> None:
+        raise BadRequest("reminders are for actors; a workflow sleeps, and a schedule starts workflows by the clock")
+
+    def forget(self, id: str) -> None:
+        raise BadRequest("reminders are for actors; a workflow has none")
+
+    def request_lease(self, request: LeaseRequest) -> tuple[int, Awaitable[Granted]]:
+        if self.resources is None:
+            raise BadRequest("leases are for workflows: let a run hold it, and tell the actor what came of it")
+        number = self._next()
+        spec = Raw(request.spec.encode()) if request.spec else None
+        self.commands.append(
+            LeaseRequested(
+                number,
+                request.address,
+                request.units,
+                request.exclusive,
+                request.priority,
+                request.wait_s,
+                spec,
+                request.digest,
+                request.capacity,
+            )
+        )
+
+        def settle(outcome: Outcome) -> Granted:
+            assert isinstance(outcome, CallAnswered)
+            if outcome.failure is not None:
+                raise decode_lease_failure(outcome.failure)
+            grant = _decode_grant(outcome.result or Raw(b"null"))
+            self._leases.add(number)
+            return Granted(number, grant.fence, grant.units, bytes(grant.handle or b"null"))
+
+        return number, self._await(number, settle)
+
+    def end_lease(self, number: int) -> None:
+        if number in self._leases:
+            self._leases.discard(number)
+            self.commands.append(LeaseEnded(number))
+
+    def invoke(
+        self, number: int, operation: OperationDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Awaitable[Any]:
+        if number not in self._leases:
+            raise LeaseLost(f"{operation.name}: the block that held the lease has ended; call operations inside it")
+        data, digest = operation.call.encode(args, kwargs)
+        call = self._next()
+        self.commands.append(OperationScheduled(call, number, operation.name, Raw(data), digest))
+
+        def settle(outcome: Outcome) -> Any:
+            assert isinstance(outcome, CallAnswered)
+            if outcome.failure is not None:
+                raise decode_operation_failure(outcome.failure, operation.raises)
+            return operation.result.decode(outcome.result or Raw(b"null"))
+
+        return self._await(call, settle)
+
+    def resource(self, kind: str) -> ResourceDefinition:
+        known = self.resources or {}
+        if kind not in known:
+            raise UnknownName(f"there is no resource type {kind} in this node's apps; they have: {', '.join(known)}")
+        return known[kind]
 
     def wait_until(self, predicate: Callable[[], Any]) -> Awaitable[Any]:
         future: Future[Any] = self._loop.create_future()
@@ -221,6 +318,10 @@ class Calls:
 
     # ---
 
+    def _leases_here(self) -> tuple[int, ...]:
+        entered = current_leases.get()
+        return tuple(number for number, _, _ in entered if number in self._leases) if entered else ()
+
     def _next(self) -> int:
         self._count += 1
         return self._count
@@ -247,12 +348,16 @@ class Calls:
         data, digest = workflow.call.encode(args, kwargs)
         number = self._next()
         child_id = f"{name_of(self._key)}.{self._execution}.{number}" if run_id is None else run_id
-        child = ChildScheduled(number, workflow.name, child_id, Raw(data), digest, wait, workflow.deadline_s)
+        behalf = answering.get()
+        child = ChildScheduled(number, workflow.name, child_id, Raw(data), digest, wait, workflow.deadline_s, behalf)
         self.commands.append(child)
         return number, child_id
 
     def _address(self, key_suffix: str) -> str:
         return f"{namespace_of(self._key)}/{key_suffix}"
+
+
+_decode_grant: Final = msgspec.json.Decoder(LeaseGrant).decode
 
 
 def _ask_again(predicate: Callable[[], Any], future: Future[Any]) -> bool:

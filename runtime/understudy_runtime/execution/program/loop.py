@@ -165,7 +165,7 @@ class WorkflowLoop(Refusals):
         """Leave memory: nothing of the run takes another step, and what its clean-up code does is discarded."""
         if _get_running_loop() is self:
             raise RuntimeError("a run cannot be evicted inside its own turn")
-        is_over = self._ended and not self._is_anything_left()
+        is_over = not self._is_anything_left()
         self.stalled = None
         object.__setattr__(self, "__class__", DeadLoop)
         if not is_over:
@@ -329,6 +329,7 @@ class WorkflowLoop(Refusals):
 
     def _forget(self) -> None:
         self._tasks.items, self._generators.items, self._ready, self._timers = [], [], [], Timers()
+        self.context = Context()  # the run's own leads back here, and circles are left to the collector
 
     # What asyncio asks of any loop
 

@@ -9,7 +9,7 @@ returns, whatever else runs is cancelled and awaited before the run ends, so cle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import Context
 from inspect import isawaitable
 from typing import Any, Final
@@ -18,7 +18,7 @@ from zlib import crc32
 from msgspec import Raw
 
 from understudy.context import current_run
-from understudy.definitions import HandlerDefinition, WorkflowDefinition
+from understudy.definitions import HandlerDefinition, ResourceDefinition, WorkflowDefinition
 from understudy.errors import BadInput, Stalled
 from understudy.failures import encode_failure
 from understudy_runtime.core.kinds import Failure
@@ -41,7 +41,7 @@ from understudy_runtime.core.records import (
     TimerSet,
     Warned,
 )
-from understudy_runtime.execution.program.calls import Calls, ContinueAsNew
+from understudy_runtime.execution.program.calls import Calls, ContinueAsNew, answering
 from understudy_runtime.execution.program.loop import WorkflowLoop
 from understudy_runtime.execution.program.queries import query
 from understudy_runtime.execution.program.tasks import RunTask
@@ -57,8 +57,15 @@ CALL_BYTES: Final = 1_500
 class RunProgram:
     """Implements `Program` for runs."""
 
-    def __init__(self, key: str, definition: WorkflowDefinition, watchdog: Watchdog | None) -> None:
+    def __init__(
+        self,
+        key: str,
+        definition: WorkflowDefinition,
+        watchdog: Watchdog | None,
+        resources: Mapping[str, ResourceDefinition] | None = None,
+    ) -> None:
         self._key = key
+        self._resources = resources or {}
         self._definition = definition
         self._watchdog = watchdog
         self._loop: WorkflowLoop | None = None
@@ -111,6 +118,7 @@ class RunProgram:
         salt = crc32(f"{self._key}:{started.execution}".encode())
         loop = self._loop = WorkflowLoop(salt, now, context, self._watchdog)
         calls = self._calls = Calls(self._key, started.execution, loop, self._definition)
+        calls.resources = self._resources
         context.run(current_run.set, calls)
         return loop, calls
 
@@ -227,6 +235,7 @@ class Reply:
         self._calls.commands.append(Replied(self._delivery, failure=failure_of(error, ())))
 
     async def after(self, answer: Any) -> None:
+        answering.set(self._delivery)
         try:
             self.succeed(await answer)
         except asyncio.CancelledError as cancelled:

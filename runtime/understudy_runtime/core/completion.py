@@ -1,0 +1,40 @@
+"""Completion tokens: which attempt of which job somebody outside says the end of.
+
+A token is opaque to its holders and names the attempt, base64 of a JSON array. It is no secret: whoever may complete jobs
+(the roles `work` and `operate`) could make one up. What protects jobs is the roles.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import msgspec
+
+from understudy.errors import BadRequest
+from understudy_runtime.core.messages import Token
+
+
+class _Parts(msgspec.Struct, array_like=True, frozen=True):
+    key: str
+    execution: int
+    call: int
+    attempt: int
+
+
+_decode = msgspec.json.Decoder(_Parts).decode
+
+
+def completion_token(token: Token) -> str:
+    parts = _Parts(token.key, token.execution, token.call, token.attempt)
+    return urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
+
+
+def completed_attempt(token: str) -> Token:
+    """The attempt that the token is of (its dispatch is 0); BadRequest if it is no such token."""
+    try:
+        parts = _decode(urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except (ValueError, msgspec.MsgspecError):
+        raise BadRequest(
+            "this is no completion token; it is `task_info().completion_token` in a job's submit"
+        ) from None
+    return Token(parts.key, parts.execution, parts.call, parts.attempt, 0)
