@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from understudy import Actor, App, handler, heartbeat, now, readonly, task_info, wait_until
+from understudy import Actor, App, handler, heartbeat, lock, now, readonly, task_info, wait_until
 
 app = App("benchmarks")
 
@@ -51,6 +51,16 @@ async def chain(steps: int) -> int:
 @app.workflow
 async def fanout(tasks: int) -> int:
     return sum(await asyncio.gather(*(double(x) for x in range(tasks))))
+
+
+@app.workflow
+async def take_turns(name: str, pairs: int) -> int:
+    """Take a lock and give it back, so many times; the last fence."""
+    fence = 0
+    for _ in range(pairs):
+        async with lock(name) as held:
+            fence = held.fence
+    return fence
 
 
 @app.workflow

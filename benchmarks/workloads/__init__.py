@@ -12,8 +12,10 @@ from benchmarks.workloads import (
     asks,
     census_speedup,
     chain,
+    envelopes,
     fanout,
     hello,
+    leases,
     limits,
     messages,
     neighbour,
@@ -41,13 +43,15 @@ WORKLOADS: Final[dict[str, Workload]] = {
     "messages": messages.measure,
     "waiters": waiters.measure,
     "overload": overload.measure,
+    "leases": leases.measure,
+    "envelopes": envelopes.measure,
 }
 
 NEED_A_FILE: Final = frozenset({"recovery"})
 """What is measured there would not survive in memory."""
 NEED_GRPC: Final = frozenset({"waiters", "overload"})
 """They measure the door."""
-NOT_VIA_GRPC: Final = frozenset({"recovery", "census-speedup", "sleepers"})
+NOT_VIA_GRPC: Final = frozenset({"recovery", "census-speedup", "sleepers", "envelopes"})
 """They make their node themselves, or measure the memory of its process."""
 
 

@@ -23,7 +23,6 @@ app = App("bench-jobs")
 polls = 0
 
 
-@app.job(every="10s")
 class Endless(Job[int, None]):
     async def submit(self, idempotency_key: str, number: int) -> int:
         return number
@@ -34,9 +33,12 @@ class Endless(Job[int, None]):
         return pending()
 
 
+endless = app.job(every="10s")(Endless)
+
+
 @app.workflow
 async def watched(number: int) -> None:
-    await Endless(number)
+    await endless(number)
 
 
 async def measure(place: Place, *, jobs: int = 10_000, seconds: float = 30.0) -> list[Figures]:

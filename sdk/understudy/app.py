@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from understudy.actors import ACTOR_MARK, Actor
 from understudy.building import (
@@ -213,7 +213,7 @@ class App:
             make = partial(job_definition, job_name, cls, options, raises, shared)
             return JobTask(self, cls, self._add(self._jobs, "job", job_name, make), options)
 
-        return decorate
+        return cast("JobDecorator", decorate)
 
     @overload
     def workflow(self, entry: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...

@@ -188,7 +188,7 @@ class Door(ScheduleDoor, Protocol):
         ...
 
     async def settle_job(self, run_id: str, call: int, handle: bytes | None) -> None:
-        """Say of an uncertain job that it is there, as `handle`, or (None) is not. BadRequest if it is not uncertain."""
+        """Say of an uncertain job that it is there, as `handle`, or (None) is not. Else BadRequest."""
         ...
 
     async def jobs_of(self, run_id: str) -> list[JobSummary]:

@@ -161,6 +161,10 @@ class Unreachable(UnderstudyError):
     """No node answers at that address. What was asked last may have been done, or not."""
 
 
+class Misplaced(Unreachable):
+    """The node that was asked does not run this actor, and could not find out in time who does. Ask again."""
+
+
 class StoreError(UnderstudyError):
     """The store cannot be used; nothing that was not made durable has been acknowledged."""
 

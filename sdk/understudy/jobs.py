@@ -1,6 +1,5 @@
 """Jobs: tasks whose work happens in an outside system, which is told to begin, looked at, and told to stop.
 
-    @app.job(every="10s", timeout="2h", retry=Retry(attempts=3))
     class EmrStep(Job[str, StepResult]):                       # its handle, and its result
         async def submit(self, idempotency_key: str, cluster: str, step: Step) -> str: ...
         async def poll(self, handle: str) -> Status[StepResult]:
@@ -9,7 +8,11 @@
         async def cancel(self, handle: str) -> None: ...       # must do no harm to a job that has ended
         async def find(self, idempotency_key: str) -> str | None: ...
 
-    result = await EmrStep(cluster, step)                      # in a workflow, like a task
+    emr_step = app.job(every="10s", timeout="2h", retry=Retry(attempts=3))(EmrStep)
+
+    result = await emr_step(cluster, step)                     # in a workflow, like a task
+
+(`app.job` gives another object than the class; mypy does not see that of a decorator, hence the assignment.)
 
 No thread, coroutine or row is held by a job that goes on: the node polls, and writes only what is news. The handle is
 durable before the first poll, and a node that takes over goes on with it. Methods may be `async def` (on the work loop)

@@ -15,8 +15,8 @@
 
 The class is the driver: how to make, find, look at and end one. One instance of it is made for each node, without
 arguments. What a block gets is not the driver but the resource as its holder sees it: `fence`, `handle`, `units` and
-the operations, which are called without handle and fence. A class without `create` is of what exists already (a database,
-a printer): its spec is its handle.
+the operations, which are called without handle and fence. A class without `create` is of what exists already (a
+database, a printer): its spec is its handle.
 """
 
 from __future__ import annotations

@@ -29,6 +29,8 @@ TINY = {
     "pingpong": ["--pings", "3", "--ping-runs", "2", "--each", "2"],
     "messages": ["--messages", "4", "--messages-alone", "2", "--callers", "2"],
     "waiters": ["--clients", "3"],
+    "leases": ["--pairs", "4", "--locks", "2", "--lock-pairs", "2"],
+    "envelopes": ["--envelopes", "250", "--echoes", "3"],
     "overload": ["--load-steps", "2", "--load-s", "0.2", "--capacity-runs", "5"],
 }
 ONLY_VIA_GRPC = ["waiters", "overload"]

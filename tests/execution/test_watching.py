@@ -119,7 +119,7 @@ class Post:
         self.executor.open(self._report)
 
     def watch(self, task: str, *names: str, timeout_s: float | None = None, **how: Any) -> list[Token]:
-        how = {"every_s": 10.0, "jitter": 0.0, "known": PENDING} | how
+        given: dict[str, Any] = {"every_s": 10.0, "jitter": 0.0, "known": PENDING} | how
         options = TaskOptions(timeout_s=timeout_s)
         dispatches = [
             Dispatch(
@@ -128,7 +128,7 @@ class Post:
                 Raw(msgspec.json.encode({"args": [name], "kwargs": {}})),
                 options,
                 "key",
-                watch=Watch(**how),
+                watch=Watch(**given),
             )
             for name in names
         ]
@@ -137,7 +137,7 @@ class Post:
 
     async def settle(self) -> None:
         await asyncio.sleep(0)
-        while self.executor.polling:
+        while self.executor.polling:  # noqa: ASYNC110 - polls end in real time; nobody announces that
             await asyncio.sleep(0.0005)
 
     async def until(self, end: float) -> None:

@@ -37,7 +37,7 @@ from understudy import (
 )
 from understudy.actors import MAX_ID_CHARS
 from understudy.client import MAX_HISTORY_TURNS, MAX_LISTED
-from understudy.door import AskReply, IfExists, Outcome, StartedRun
+from understudy.door import AskReply, IfExists, JobSummary, Outcome, StartedRun
 from understudy.failures import MAX_MESSAGE_CHARS, FailureFields, encode_failure
 from understudy.schedules import IfScheduleExists
 from understudy.scheduling import RangeOverlap, ScheduleDescription, ScheduleSpec
@@ -107,6 +107,15 @@ class KeepingDoor:
 
     async def wait(self, run_id: str) -> Outcome:
         return msgspec.structs.replace(self.outcome, run_id=run_id)
+
+    async def complete_job(self, token: str, result: bytes | None, failure: FailureFields | None) -> None:
+        self.calls.append(("complete_job", token, result))
+
+    async def settle_job(self, run_id: str, call: int, handle: bytes | None) -> None:
+        self.calls.append(("settle_job", run_id, call, handle))
+
+    async def jobs_of(self, run_id: str) -> list[JobSummary]:
+        return []
 
     async def tell(self, address: str, handler: str, args: bytes, *, by_name: bool = False) -> None:
         self.calls.append(("tell", address, handler, msgspec.json.decode(args)["args"], by_name))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,15 +60,13 @@ system = System()
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
+def fresh() -> None:
     system.__init__()  # type: ignore[misc]
-    yield
 
 
 app = App("jobs")
 
 
-@app.job(every="10s", retry=Retry(delays=["5s"]), timeout="10m", raises=[StepFailed])
 class Step(Job[str, str]):
     async def submit(self, idempotency_key: str, name: str, size: int = 1) -> str:
         return system.submit(idempotency_key)
@@ -81,7 +78,9 @@ class Step(Job[str, str]):
         system.cancel(handle)
 
 
-@app.job(every="10s")
+step = app.job(every="10s", retry=Retry(delays=["5s"]), timeout="10m", raises=[StepFailed])(Step)
+
+
 class ThreadStep(Job[str, str]):
     def submit(self, idempotency_key: str, name: str) -> str:
         return system.submit(idempotency_key)
@@ -90,38 +89,43 @@ class ThreadStep(Job[str, str]):
         return [system.poll(handle) for handle in handles]
 
 
+thread_step = app.job(every="10s")(ThreadStep)
+
+
 tokens: list[str] = []
 
 
-@app.job(timeout="1d")
 class ByHand(Job[str, int]):
     async def submit(self, idempotency_key: str) -> str:
         tokens.append(task_info().completion_token)
         return "ticket"
 
 
+ticket = app.job(timeout="1d")(ByHand)
+
+
 @app.workflow
 async def one(name: str) -> str:
-    return await Step(name, size=2)
+    return await step(name, size=2)
 
 
 @app.workflow
 async def many(count: int) -> list[str]:
-    return list(await asyncio.gather(*(ThreadStep(f"step {i}") for i in range(count))))
+    return list(await asyncio.gather(*(thread_step(f"step {i}") for i in range(count))))
 
 
 @app.workflow
 async def impatient(name: str) -> str:
     try:
         async with asyncio.timeout(25):
-            return await Step(name)
+            return await step(name)
     except TimeoutError:
         return "too slow"
 
 
 @app.workflow
 async def by_hand() -> int:
-    return await ByHand()
+    return await ticket()
 
 
 async def test_job_is_submitted_once_polled_until_it_ends_and_its_result_is_the_calls() -> None:
@@ -163,7 +167,7 @@ async def test_listed_error_of_a_failed_job_reaches_the_workflow_as_itself() -> 
     @app.workflow(name="catches")
     async def catches() -> str:
         try:
-            return await Step("a")
+            return await step("a")
         except StepFailed as error:
             return f"caught {error}"
 
@@ -180,7 +184,7 @@ async def test_job_that_times_out_is_cancelled_before_it_is_tried_again() -> Non
         assert system.calls == ["submit job-1"]
         await client.advance("15s")
         assert system.calls == ["submit job-1", "cancel job-1", "submit job-2"]
-        with pytest.raises(Exception, match="TaskTimedOut|still running"):
+        with pytest.raises(Exception, match="still running"):
             await run.result()
         await client.advance("1m")
     assert system.calls == ["submit job-1", "cancel job-1", "submit job-2", "cancel job-2"]
@@ -212,7 +216,7 @@ async def test_job_of_a_run_that_is_ended_is_cancelled_even_if_that_takes_many_a
 
 async def test_job_is_just_submitted_and_polled_outside_a_workflow() -> None:
     system.polls_each = 0
-    assert await Step("a") == "job-1 is done"
+    assert await step("a") == "job-1 is done"
 
 
 def test_job_without_a_submit_that_takes_the_key_is_refused() -> None:
@@ -264,7 +268,6 @@ async def test_text_that_is_no_completion_token_is_refused() -> None:
 async def test_next_node_goes_on_watching_what_the_last_one_submitted(tmp_path: Path) -> None:
     fast = App("fast")
 
-    @fast.job(name="Step", every="20ms")
     class Quick(Job[str, str]):
         async def submit(self, idempotency_key: str) -> str:
             return system.submit(idempotency_key)
@@ -272,9 +275,11 @@ async def test_next_node_goes_on_watching_what_the_last_one_submitted(tmp_path: 
         async def poll(self, handle: str) -> Status[str]:
             return system.poll(handle)
 
+    quick_step = fast.job(name="Step", every="20ms")(Quick)
+
     @fast.workflow(name="quick")
     async def quick() -> str:
-        return await Quick()
+        return await quick_step()
 
     system.polls_each = 1_000_000
     store = f"sqlite:///{tmp_path / 'state.db'}"

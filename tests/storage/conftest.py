@@ -10,7 +10,7 @@ import pytest
 from tests.storage.database import Database, running_database
 from understudy_runtime.core.ports import Store
 from understudy_runtime.storage.memory import MemoryStore
-from understudy_runtime.storage.postgres import PostgresStore
+from understudy_runtime.storage.postgres import PostgresStore, claims
 from understudy_runtime.storage.sqlite import SqliteStore
 
 Reopen = Callable[[], Store]
@@ -21,6 +21,12 @@ def database() -> Iterator[Database]:
     """A real server, with fsync on. Whoever stops it starts it again."""
     with running_database() as database:
         yield database
+
+
+@pytest.fixture(autouse=True)
+def short_lock_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test kills a node and opens the next at once, which is what the wait is for."""
+    monkeypatch.setattr(claims, "LOCK_WAIT_S", 0.1)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])

@@ -129,7 +129,7 @@ def test_the_stores_of_one_node_agree(batches: list[list[Step]]) -> None:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(BATCHES)
 def test_the_stores_of_many_nodes_agree(database: Database, batches: list[list[Step]]) -> None:

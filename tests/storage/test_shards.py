@@ -182,6 +182,7 @@ async def test_messages_go_from_shard_to_shard_exactly_once(join: Join) -> None:
     assert await bob.scan_inbox([shard(bob, sender)]) == []
     [loaded] = await bob.load([receiver])
     assert list(loaded.inbox) == sent
+    assert await bob.inbox([receiver, sender]) == {receiver: sent}
     await commit(bob, TurnWrite(receiver, 1, 1.0, b"[]", consumed=[(sender, 1), (sender, 2)]))
     [loaded] = await bob.load([receiver])
     assert list(loaded.inbox) == sent[2:]

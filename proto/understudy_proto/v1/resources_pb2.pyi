@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AcquireRequest(_message.Message):
-    __slots__ = ("namespace", "address", "holder", "units", "exclusive", "priority", "wait", "ttl", "spec", "digest", "capacity", "patience")
+    __slots__ = ("namespace", "address", "holder", "units", "exclusive", "priority", "wait", "ttl", "spec", "capacity", "patience")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     HOLDER_FIELD_NUMBER: _ClassVar[int]
@@ -22,7 +22,6 @@ class AcquireRequest(_message.Message):
     WAIT_FIELD_NUMBER: _ClassVar[int]
     TTL_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
-    DIGEST_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
@@ -34,10 +33,9 @@ class AcquireRequest(_message.Message):
     wait: _duration_pb2.Duration
     ttl: _duration_pb2.Duration
     spec: bytes
-    digest: str
     capacity: int
     patience: _duration_pb2.Duration
-    def __init__(self, namespace: _Optional[str] = ..., address: _Optional[str] = ..., holder: _Optional[str] = ..., units: _Optional[int] = ..., exclusive: _Optional[bool] = ..., priority: _Optional[int] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., spec: _Optional[bytes] = ..., digest: _Optional[str] = ..., capacity: _Optional[int] = ..., patience: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, namespace: _Optional[str] = ..., address: _Optional[str] = ..., holder: _Optional[str] = ..., units: _Optional[int] = ..., exclusive: _Optional[bool] = ..., priority: _Optional[int] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., spec: _Optional[bytes] = ..., capacity: _Optional[int] = ..., patience: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class AcquireResponse(_message.Message):
     __slots__ = ("granted", "fence", "units", "handle")

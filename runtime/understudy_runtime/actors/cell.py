@@ -2,7 +2,8 @@
 
 LOADING ──► READY ◄──► REVIVING        REVIVING: its program is being replayed; the mailbox waits
               │
-              ├──► GONE                parked
+              ├──► GONE                parked, or its shard is another node's
+              ├──► SEALED              its shard is handed over when its turns are durable: it takes nothing more
               └──► BROKEN              a fault of ours left it in doubt: it takes nothing until the next start
 """
 
@@ -40,6 +41,7 @@ class Phase(Enum):
     READY = auto()
     REVIVING = auto()
     GONE = auto()
+    SEALED = auto()
     BROKEN = auto()
 
 

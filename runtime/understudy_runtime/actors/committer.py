@@ -16,7 +16,7 @@ from typing import Final
 from understudy_runtime.actors.cell import Cell, ReplyTo
 from understudy_runtime.core.figures import Histogram
 from understudy_runtime.core.messages import Decision, Reply
-from understudy_runtime.core.ports import Clock, Store, TurnWrite
+from understudy_runtime.core.ports import Clock, PartlyFailed, Store, TurnWrite
 
 MAX_BATCH_TURNS: Final = 2_000
 RELEASED_AT_ONCE: Final = 256
@@ -53,11 +53,13 @@ class Committer:
         store: Store,
         release: Callable[[list[Entry]], None],
         fail: Callable[[list[Entry], BaseException], None],
+        partly: Callable[[PartlyFailed], Callable[[Cell], bool]],
         clock: Clock,
     ) -> None:
         self._store = store
         self._release = release
         self._fail = fail
+        self._partly = partly
         self._waiting: list[Entry] = []
         self._running: list[Entry] = []
         self._durable: deque[Entry] = deque()
@@ -116,7 +118,9 @@ class Committer:
     def _committed(self, error: BaseException | None) -> None:
         batch, self._running = self._running, []
         self.seconds.observe(max(0.0, self._clock.now() - self._begun_at))
-        if error is not None and not self._failed:
+        if isinstance(error, PartlyFailed):
+            batch = self._without_the_lost(batch, error)
+        elif error is not None and not self._failed:
             while self._durable and not self._failed:
                 self._release_slice()
             self._give_up(batch, error)
@@ -127,6 +131,21 @@ class Committer:
             self._settle(batch)
             self.kick()
         self._tell_drained()
+
+    def _without_the_lost(self, batch: list[Entry], error: PartlyFailed) -> list[Entry]:
+        """What is durable of the batch. What waits and rests on turns that are not is not written any more."""
+        is_lost = self._partly(error)
+        for entry in (*batch, *self._waiting):
+            if is_lost(entry.cell):
+                entry.cell.uncommitted -= 1
+                if entry.reply_to is not None:
+                    entry.reply_to(error)
+        self._waiting = [entry for entry in self._waiting if not is_lost(entry.cell)]
+        return [entry for entry in batch if not is_lost(entry.cell)]
+
+    def resume(self) -> None:
+        """Take turns in again after a failure: of actors that were loaded anew."""
+        self._failed = False
 
     def _tell_drained(self) -> None:
         if self._drained is not None and not self._drained.done():

@@ -7,7 +7,7 @@ store and are read when the horizon moves, half a window ahead of its end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -48,14 +48,18 @@ class Duties:
     async def look_ahead(self) -> None:
         """Load what is open or has mail, and take note of the duties up to the new horizon."""
         self.horizon = self._clock.now() + self._window_s
-        for key, at in await self._store.wakeful(self.horizon):
+        self.note(await self._store.wakeful(self.horizon))
+        if self.horizon != FOREVER:
+            self._look_again = self._clock.call_at(self.horizon - self._window_s / 2, self._look_further)
+
+    def note(self, wakeful: Sequence[tuple[str, float | None]]) -> None:
+        """Load the actors that the store names without a time, and wake the others in time."""
+        for key, at in wakeful:
             if at is None:
                 self._load(key)
             else:
                 self._timers.set(key, at)
         self._arm()
-        if self.horizon != FOREVER:
-            self._look_again = self._clock.call_at(self.horizon - self._window_s / 2, self._look_further)
 
     def close(self) -> None:
         for stop in (self._alarm, self._look_again):

@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import structlog
 
-from understudy.errors import BadInput, Bug, StoreError
+from understudy.errors import BadInput, Bug, Misplaced, StoreError
 from understudy_runtime.actors import turns, writing
 from understudy_runtime.actors.cell import Cell, Envelope, Phase, Query, ReplyTo
 from understudy_runtime.actors.committer import Committer, Entry
 from understudy_runtime.actors.duties import Duties
 from understudy_runtime.actors.loading import MAX_TURNS, Loading
+from understudy_runtime.actors.mail import Mail
 from understudy_runtime.actors.residency import CELL_BYTES, Residency
+from understudy_runtime.actors.sharding import Sharding, misplaced
 from understudy_runtime.actors.watchers import Watcher, Watchers
 from understudy_runtime.core.figures import Histogram
 from understudy_runtime.core.keys import kind_of
@@ -48,6 +50,7 @@ from understudy_runtime.core.ports import (
     Clock,
     CommitFailed,
     Executor,
+    PartlyFailed,
     Programs,
     Report,
     StateUnfit,
@@ -79,6 +82,7 @@ class Engine:
         memory_bytes: int,
         window_s: float,
         on_failed: Callable[[BaseException], None],
+        sharding: Sharding | None = None,
     ) -> None:
         self._clock = clock
         self._store = store
@@ -87,6 +91,8 @@ class Engine:
         self._machine_of = machine_of
         self._build = build
         self._on_failed = on_failed
+        self._sharding = sharding
+        self._mail = None if sharding is None else Mail(sharding.store, self._found)
         self._loop = asyncio.get_running_loop()
         self._cells: dict[str, Cell] = {}
         self._ready: deque[Cell] = deque()
@@ -94,7 +100,7 @@ class Engine:
         self._untold = 0  # turns of which the committer has not been told
         self._duties = Duties(clock, store, window_s, self._due, self._wanted)
         self._watchers = Watchers(self)
-        self._committer = Committer(store, self._release, self._failed, clock)
+        self._committer = Committer(store, self._release, self._failed, self._partly_failed, clock)
         self._loading = Loading(store, programs, self._loaded, self._revived, self._broken)
         self._residency = Residency(memory_bytes, self._park)
         self._failure: StoreError | None = None
@@ -127,7 +133,12 @@ class Engine:
         if self._failure is not None:
             _reply(reply, self._failure)
             return
-        cell = self._cells.get(key) or self._admit(key, fresh=fresh)
+        cell = self._cells.get(key)
+        if cell is None:
+            if self._sharding is not None and not self._sharding.has(key):
+                self._sharding.pass_on(key, message, reply, inbox)
+                return
+            cell = self._admit(key, fresh=fresh)
         if inbox is not None:
             if inbox in cell.inbox:
                 return
@@ -196,6 +207,8 @@ class Engine:
         self._ready.clear()
         await self._committer.drain()
         await self._loading.close()
+        if self._mail is not None:
+            await self._mail.close()
         self._void(self._failure)
 
     # --- actors into memory and out of it
@@ -213,6 +226,8 @@ class Engine:
 
     def _loaded(self, cell: Cell, existed: bool, waiting: Sequence[Envelope]) -> None:
         """The cell's state is in memory; `waiting` is its stored inbox, older than what came meanwhile."""
+        if cell.phase is not Phase.LOADING:
+            return
         cell.phase = Phase.READY
         stored = {envelope.inbox for envelope in waiting if envelope.inbox is not None}
         cell.mailbox = deque([*waiting, *(e for e in cell.mailbox if e.inbox not in stored)])
@@ -234,6 +249,9 @@ class Engine:
 
     def _revived(self, cell: Cell, diff: str | None) -> None:
         """The program is back, or (`diff`) its history no longer fits the code."""
+        if cell.phase is not Phase.REVIVING:
+            cell.drop_program()
+            return
         cell.phase = Phase.READY
         if diff is not None:
             self._diverged(cell, diff)
@@ -253,6 +271,8 @@ class Engine:
         """A fault of ours, an unreadable store, or a state that does not fit the code: until the node is started
         again, this actor takes nothing.
         """
+        if cell.phase is Phase.GONE or cell.phase is Phase.SEALED:
+            return
         log.error("actor is broken", actor=cell.key, exc_info=error)
         cell.phase = Phase.BROKEN
         cell.drop_program()
@@ -310,6 +330,8 @@ class Engine:
                     self._loop.call_soon(self._run)
         elif cell.phase is Phase.BROKEN:
             self._turn_away(cell, Bug(f"{cell.key} is broken until the node is started again; see its log"))
+        elif cell.phase is Phase.SEALED:
+            self._pass_on(cell)
 
     def _run(self) -> None:
         ready, now = self._ready, self._clock.now
@@ -404,6 +426,9 @@ class Engine:
         complete: set[Cell] = set()
         for entry in batch:
             cell, decision = entry.cell, entry.decision
+            if cell.phase is Phase.GONE and self._sharding is not None:
+                self._leave_to_its_owner(entry)
+                continue
             starts += decision.execute
             stops += decision.abandon
             if decision.timer is not None:
@@ -415,10 +440,13 @@ class Engine:
                 self.on_closed(cell.key)
             if decision.closed or cell.seq == 0:
                 self._rest(cell)
-            if cell.phase is Phase.REVIVING and not cell.uncommitted:
+            if not cell.uncommitted and (cell.phase is Phase.REVIVING or cell.phase is Phase.SEALED):
                 complete.add(cell)
         for cell in complete:
-            self._loading.revive(cell)
+            if cell.phase is Phase.SEALED:
+                self._let_go(cell)
+            else:
+                self._loading.revive(cell)
         if starts:
             watched = [dispatch.token for dispatch in starts if dispatch.watch is not None]
             self._watched.update(watched)
@@ -432,6 +460,8 @@ class Engine:
             self.deliver(send.to, send.message, inbox=(row.sender, row.sender_seq))
         if write.consumed:
             cell.inbox.difference_update(write.consumed)
+            if self._mail is not None:
+                self._mail.consumed(cell.key, write.consumed)
 
     def _answer(self, cell: Cell, entry: Entry) -> None:
         """Tell whoever waits: for this message's reply, for a delivery's answer, for the run's end."""
@@ -449,6 +479,9 @@ class Engine:
 
     def _failed(self, batch: list[Entry], error: BaseException) -> None:
         """The store refused, or we failed: what is in memory is void, and nobody is told otherwise."""
+        if self._sharding is not None and isinstance(error, CommitFailed):
+            self._fall_back(self._sharding, batch, error)
+            return
         # A store that failed has said all there is to say; a fault of ours is looked for by its traceback.
         log.error("the node stops", why=str(error), exc_info=None if isinstance(error, CommitFailed) else error)
         failure = error if isinstance(error, StoreError) else StoreError(f"the node has stopped: {error}")
@@ -465,13 +498,110 @@ class Engine:
             self._drop(cell)
         self._watchers.turn_away(failure)
 
+    # --- shards, where there are many nodes
+
+    async def open_shards(self, shards: Collection[int]) -> None:
+        """Take these on: load what is open in them, and go on with it."""
+        assert self._sharding is not None
+        # A term may have ended unnoticed, and others have run them since: what is left of it in memory is void.
+        self.drop_shards(shards, "a new term begins")
+        self._sharding.open(shards)
+        self._duties.note(await self._sharding.store.wakeful(self._duties.horizon, shards))
+
+    async def seal_shards(self, shards: Collection[int]) -> None:
+        """Take nothing more for these, and forget them once all that they decided is durable and let out."""
+        sharding = self._sharding
+        assert sharding is not None
+        sharding.close(shards)
+        for cell in sharding.among(self._cells.values(), shards):
+            if cell.uncommitted:
+                cell.phase = Phase.SEALED
+                sharding.sealed(cell)
+                self._pass_on(cell)
+            else:
+                self._let_go(cell)
+        self._forget_watchers(shards)
+        await sharding.until_finished(shards)
+
+    def drop_shards(self, shards: Collection[int], why: str) -> None:
+        """Another node has these: what is in memory of them is void."""
+        sharding = self._sharding
+        assert sharding is not None
+        sharding.close(shards)
+        for cell in sharding.among(self._cells.values(), shards):
+            self._let_go(cell)
+        self._forget_watchers(shards)
+
+    def wake(self, keys: Collection[str]) -> None:
+        """Have these actors take what the store keeps for them, as far as they are run here."""
+        for key in keys:
+            cell = self._cells.get(key)
+            if cell is None:
+                self._wanted(key)
+            elif self._mail is not None:
+                self._mail.fetch(key)
+
+    def _found(self, key: str, envelope: Envelope) -> None:
+        self.deliver(key, envelope.message, inbox=envelope.inbox)
+
+    def _pass_on(self, cell: Cell) -> None:
+        """What has come for an actor that takes nothing more."""
+        assert self._sharding is not None
+        while cell.mailbox:
+            message, reply, inbox = cell.mailbox.popleft()
+            self._sharding.pass_on(cell.key, message, reply, inbox)
+
+    def _let_go(self, cell: Cell) -> None:
+        """Another node goes on with this actor."""
+        assert self._sharding is not None
+        self._pass_on(cell)
+        self._turn_away(cell, misplaced(cell.key))
+        if cell.phase is Phase.SEALED:
+            self._sharding.finished(cell)
+        self._drop(cell)
+
+    def _leave_to_its_owner(self, entry: Entry) -> None:
+        """A turn became durable after its shard was dropped: its mail is on its way, the rest is its next owner's."""
+        if entry.write is not None:
+            self._pass_mail(entry.cell, entry.write, entry.decision)
+        _reply(entry.reply_to, misplaced(entry.cell.key))
+
+    def _forget_watchers(self, shards: Collection[int]) -> None:
+        sharding, gone = self._sharding, set(shards)
+        assert sharding is not None
+        moved = Misplaced("the run has moved to another node; ask again")
+        self._watchers.turn_away(moved, lambda key: sharding.shard(key) in gone)
+
+    def _partly_failed(self, error: PartlyFailed) -> Callable[[Cell], bool]:
+        """Some turns are not durable: tells of which actors. The rest of the batch is."""
+        sharding = self._sharding
+        assert sharding is not None
+        self.drop_shards(error.fenced, str(error))
+        for key, why in error.rejected.items():
+            if (cell := self._cells.get(key)) is not None:
+                self._broken(cell, StoreError(f"the store refuses what {key} has to write: {why}"))
+        if error.fenced and sharding.elsewhere is not None:
+            sharding.elsewhere.lost(error.fenced)
+        return lambda cell: cell.key in error.rejected or sharding.shard(cell.key) in error.fenced
+
+    def _fall_back(self, sharding: Sharding, batch: list[Entry], error: CommitFailed) -> None:
+        """Nobody knows what is durable: give all shards up, to be claimed again when the store answers."""
+        log.error("all shards are given up", why=str(error))
+        for entry in batch:
+            _reply(entry.reply_to, misplaced(entry.cell.key))
+        shards = tuple(sharding.shards)
+        self.drop_shards(shards, str(error))
+        self._committer.resume()
+        if sharding.elsewhere is not None:
+            sharding.elsewhere.lost(shards)
+
     # --- time
 
     def _due(self, key: str) -> None:
         self.deliver(key, TimerDue())
 
     def _wanted(self, key: str) -> None:
-        if key not in self._cells:
+        if key not in self._cells and (self._sharding is None or self._sharding.has(key)):
             self._admit(key)
 
 

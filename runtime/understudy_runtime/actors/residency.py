@@ -15,6 +15,8 @@ from understudy_runtime.actors.cell import Cell
 CELL_BYTES: Final = 3_000
 """Reckoned for a cell and its machine's state, measured for small ones."""
 
+LOOKS: Final = 64
+
 
 class Residency:
     def __init__(self, limit_bytes: int, park: Callable[[Cell], None]) -> None:
@@ -37,8 +39,11 @@ class Residency:
         del self._cells[cell.key]
 
     def sweep(self) -> None:
-        """Ask the least used to leave until the rest fits; looks at each cell twice at the most."""
-        for _ in range(2 * len(self._cells)):
+        """Ask the least used to leave until the rest fits, or `LOOKS` have been looked at; the next sweep goes on there.
+
+        Without that bound, each actor that comes in would look at all that cannot leave (ten thousand watched jobs).
+        """
+        for _ in range(min(LOOKS, 2 * len(self._cells))):
             if self._bytes <= self._limit:
                 return
             cell = next(iter(self._cells.values()))

@@ -64,10 +64,10 @@ class Watchers:
         if not followers:
             self._following.pop(key, None)
 
-    def turn_away(self, error: BaseException) -> None:
-        watching, self._watching = self._watching, {}
-        for watchers in watching.values():
-            for watcher in watchers.values():
+    def turn_away(self, error: BaseException, concerned: Callable[[str], bool] = lambda key: True) -> None:
+        """Tell those who wait for runs whose keys are `concerned` that they wait in vain."""
+        for key in [key for key in self._watching if concerned(key)]:
+            for watcher in self._watching.pop(key).values():
                 watcher(error)
 
     def _described(self, key: str, number: int, reply: Reply | BaseException) -> None:

@@ -37,9 +37,9 @@ SENDS_PER_TURN: Final = 1 << 20
 """Numbers of durable messages are the turn's number and a place in it."""
 FOREVER: Final = float("inf")
 
-_ROW_RECORDS: Final = frozenset({ExecutionStarted, Completed, Failed, Cancelled, Ended, Held, Released, JobStopped}) | frozenset(
-    {ScheduleSet, SchedulePaused, ScheduleResumed, ScheduleDeleted, ResourceMoved}
-)
+_ROW_RECORDS: Final = frozenset(
+    {ExecutionStarted, Completed, Failed, Cancelled, Ended, Held, Released, JobStopped}
+) | frozenset({ScheduleSet, SchedulePaused, ScheduleResumed, ScheduleDeleted, ResourceMoved})
 """Records after which the actor's row says something else."""
 
 

@@ -11,6 +11,7 @@ from understudy_runtime.cli.cluster_commands import definitions, nodes
 from understudy_runtime.cli.dev import dev
 from understudy_runtime.cli.node import node, tokens
 from understudy_runtime.cli.options import DEFAULT_NAMESPACE, DEFAULT_STORE, AsJson, Input, Namespace, StoreUrl
+from understudy_runtime.cli.resource_commands import locks, resources
 from understudy_runtime.cli.run_commands import repeated, runs
 from understudy_runtime.cli.schedules import schedules
 from understudy_runtime.cli.worker import worker
@@ -30,6 +31,8 @@ app.add_typer(nodes, name="nodes")
 app.add_typer(definitions, name="definitions")
 app.add_typer(tokens, name="tokens")
 app.add_typer(schedules, name="schedules")
+app.add_typer(resources, name="resources")
+app.add_typer(locks, name="locks")
 
 Target = Annotated[
     str, typer.Argument(metavar="TARGET", help="The workflow: path/to/file.py:name or package.module:name.")

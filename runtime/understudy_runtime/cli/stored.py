@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from understudy.errors import BadRequest, Bug, UnknownName
+from understudy.resourcing import ResourceDescription, ResourceOptions
 from understudy.scheduling import ScheduleDescription
 from understudy_runtime.actors import journal
 from understudy_runtime.cli.place import Place
-from understudy_runtime.core.keys import RUN, SCHEDULE, id_of, run_key, schedule_key
+from understudy_runtime.core.keys import RESOURCE_PREFIX, RUN, SCHEDULE, id_of, run_key, schedule_key
 from understudy_runtime.core.messages import Describe, Description, Machine, Reply
 from understudy_runtime.core.ports import ActorRow, JournalRow
 from understudy_runtime.core.records import ExecutionStarted, Turn
+from understudy_runtime.core.resource.machine import ResourceMachine
 from understudy_runtime.core.run import RunMachine
 from understudy_runtime.core.schedule import ScheduleMachine
 from understudy_runtime.execution.calendar import ZoneCalendar
@@ -80,6 +82,29 @@ class Stored:
         there = [row for row in rows if row.closed_at is None][:limit]
         return [self.schedule(id_of(row.key)) for row in there]
 
+    def resources(self, kind: str, limit: int) -> list[ResourceDescription]:
+        """Of this kind, newest first; without one, all but locks and semaphores."""
+        rows = self._reader.rows(namespace=self._namespace, kind=kind, limit=limit if kind else ALL)
+        wanted = [row for row in rows if kind or row.kind.startswith(RESOURCE_PREFIX)][:limit]
+        return [self.resource(row.key.split("/", 1)[1]) for row in wanted]
+
+    def resource(self, address: str) -> ResourceDescription:
+        """How it stands; its capacity is 0 where only the code knows it. UnknownName if there is none."""
+        name = address.partition("/")[0].removeprefix(RESOURCE_PREFIX)
+        options = ResourceOptions(name, capacity=1 if address.startswith("lock/") else 0)
+        reply = self._describe(f"{self._namespace}/{address}", ResourceMachine(options, ""))
+        if not isinstance(reply, ResourceDescription):
+            raise no_resource(address)
+        return reply
+
+    def resource_history(self, address: str) -> list[Turn]:
+        """Every turn of it. UnknownName if there is none."""
+        key = f"{self._namespace}/{address}"
+        rows = self._reader.turns(key)
+        if not rows:
+            raise no_resource(address)
+        return self._decoded(key, rows)
+
     def _describe(self, key: str, machine: Machine[Any]) -> Reply | None:
         """What the actor answers to `Describe`; None if there is none."""
         found = self._reader.load([key])[0]
@@ -117,3 +142,7 @@ def reading(place: Place) -> Generator[Stored, None, None]:
 
 def unknown(run_id: str) -> UnknownName:
     return UnknownName(f"there is no run {run_id!r} in this store; `understudy runs list` shows those there are")
+
+
+def no_resource(address: str) -> UnknownName:
+    return UnknownName(f"there is no {address} in this store; `understudy resources list` shows those there are")

@@ -109,6 +109,10 @@ class Calls(msgspec.Struct, omit_defaults=True):
     failed: int = 0
     reused: int = 0
 
+    def task(self, number: int) -> TaskCall | None:
+        call = self.open.get(number)
+        return call if type(call) is TaskCall else None
+
     def tasks(self) -> Iterator[tuple[int, TaskCall]]:
         return ((number, call) for number, call in self.open.items() if type(call) is TaskCall)
 

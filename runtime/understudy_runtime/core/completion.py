@@ -1,7 +1,7 @@
 """Completion tokens: which attempt of which job somebody outside says the end of.
 
-A token is opaque to its holders and names the attempt, base64 of a JSON array. It is no secret: whoever may complete jobs
-(the roles `work` and `operate`) could make one up. What protects jobs is the roles.
+A token is opaque to its holders and names the attempt, base64 of a JSON array. It is no secret: whoever may
+complete jobs could make one up. What protects jobs is who may do that.
 """
 
 from __future__ import annotations

@@ -330,7 +330,7 @@ class BackfillBegun(msgspec.Struct, frozen=True):
 
 
 class JobInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A job as people see it. `status`: submitting, finding, open, uncertain or stopping. Times in seconds since 1970."""
+    """A job as people see it. `status`: submitting, finding, open, uncertain or stopping. `since` counts from 1970."""
 
     key: str
     execution: int

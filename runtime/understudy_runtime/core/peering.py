@@ -4,10 +4,11 @@
                  ▲                  │
                  └──── a new stream begins: from the first that has not arrived
 
-Each direction numbers its envelopes from 1. A batch says the number of its first envelope, which envelopes of the other
-direction have been handed over (all up to `acknowledged`), and how many more beyond these it may send (`credit`). As all
-of this is absolute, nothing of it needs to arrive more than once, or at once. The receiver hands over what is next and
-drops what it has had, so that whatever is lost with a stream is sent again on the next and nothing is handed over twice.
+Each direction numbers its envelopes from 1. A batch says the number of its first envelope, which envelopes of the
+other direction have been handed over (all up to `acknowledged`), and how many beyond these may be on the way
+(`credit`). All of this is absolute, so that a batch which is lost is made good by any later one. The receiver hands
+over what is next and drops what it has had: whatever is lost with a stream is sent again on the next, and nothing is
+handed over twice.
 
 A conversation is remembered for longer than its streams last, though not for ever. `memory` numbers what a node has
 begun anew with nothing remembered: whoever sees the other's memory change knows that it cannot be told any longer what

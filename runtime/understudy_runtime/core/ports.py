@@ -262,6 +262,10 @@ class ShardedStore(Store, Protocol):
         """As in `Store`, of actors in these shards, or else in those that it has."""
         ...
 
+    async def inbox(self, keys: Collection[str]) -> dict[str, list[InboxRow]]:
+        """The messages waiting for each of these actors that has any; those of one sender in their order."""
+        ...
+
     async def scan_inbox(self, shards: Collection[int]) -> list[str]:
         """The actors in these shards that have messages waiting. To be asked before anything from a new term of
         another shard is delivered, and from time to time: a message may be there that nobody was told of."""

@@ -10,8 +10,8 @@ from msgspec import Raw
 from understudy import values
 from understudy.context import TaskInfo
 from understudy.errors import BadInput
-from understudy_runtime.core.keys import id_of
 from understudy_runtime.core.completion import completion_token
+from understudy_runtime.core.keys import id_of
 from understudy_runtime.core.messages import Dispatch
 
 MAX_PROGRESS_BYTES: Final = 64_000

@@ -302,7 +302,7 @@ class Watching:
         self._arm(now if more else now + TICK_S)
 
     def _within_rate(self, group: list[Watched], now: float) -> Iterable[tuple[Watched, ...]]:
-        """Those that may be polled at once, put together as far as they can be; the others have their places in line."""
+        """Those that may be polled at once, put together as far as they can be; the others take places in line."""
         definition = group[0].definition
         size = 1 if definition.batch is None else BATCH_MAX
         for i in range(0, len(group), size):
@@ -319,8 +319,9 @@ class Watching:
         batches: dict[Runner, list[Attempt]] = {}
         for several in ready:
             definition, dispatch = several[0].definition, several[0].dispatch
-            if definition.batch is not None:
-                definition, dispatch = definition.batch, _together(several, definition.batch)
+            batch = definition.batch
+            if batch is not None:
+                definition, dispatch = batch, _together(several, batch)
             runner = self._runners[definition.kind]
             attempt = Attempt(dispatch, definition, runner, self._clock, self._outbox.put)
             attempt.watched = several

@@ -12,7 +12,7 @@ import gc
 from typing import Final
 
 THRESHOLDS: Final = (5_000, 10, 10)
-"""Python's own are 700 (2,000 in 3.13) objects made and not freed; each ten collections are followed by a larger one."""
+"""Python's own are 700 (2,000 in 3.13) objects made and not freed; every tenth collection is a larger one."""
 
 
 def settle() -> None:

@@ -134,14 +134,15 @@ class LocalResources:
     ) -> Granted | None:
         """None after `patience_s`: the place in the queue is kept. Cancelled, it is given up."""
         sender = self._holder(holder)
+        spec, digest = self._spec(request)
         acquire = AcquireLease(
             sender,
             request.units,
             request.exclusive,
             request.priority,
             request.wait_s,
-            Raw(request.spec.encode()) if request.spec else None,
-            request.digest,
+            spec,
+            digest,
             request.capacity,
             checked_ttl(ttl_s),
         )
@@ -209,6 +210,15 @@ class LocalResources:
         settle = SettleResource(outcome, told, clean_text(by), clean_text(note), idempotency_key)
         await self._tell_resource(address, settle)
 
+    def _spec(self, request: LeaseRequest) -> tuple[Raw | None, str]:
+        """As JSON in the one form that digests are of; BadInput if it does not fit the type."""
+        definition = self._types.get(request.kind)
+        if not request.spec or definition is None:
+            return None, ""
+        value = definition.spec.decode(request.spec.encode(), f"the spec of {request.kind}")
+        data, digest = definition.encode_spec(value)
+        return Raw(data), digest
+
     def _holder(self, holder: str) -> Sender:
         return Sender(f"{self._namespace}/{CLIENT}/{checked_id(holder)}", 1, 1)
 
@@ -220,7 +230,12 @@ class LocalResources:
         return f"{self._namespace}/{address}"
 
     def _resource_types(self) -> list[str]:
-        return sorted(getattr(self._programs, "resources", {}))
+        return sorted(self._types)
+
+    @property
+    def _types(self) -> Mapping[str, ResourceDefinition]:
+        types: Mapping[str, ResourceDefinition] = getattr(self._programs, "resources", {})
+        return types
 
     async def _tell_resource(self, address: str, message: AnyMessage) -> Any:
         key = self._resource(address)

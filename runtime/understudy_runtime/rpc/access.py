@@ -1,7 +1,7 @@
 """Who may do what: roles, the methods that need them, and the file that gives them.
 
     read      look at runs, schedules, definitions and nodes
-    operate   read; start, tell, ask, cancel, retry ... runs; make and mind schedules
+    operate   read; start, tell, ask, cancel, retry ... runs; make and mind schedules; hold and mind resources
     work      take tasks and report on them
     admin     everything
 
@@ -55,6 +55,9 @@ _READ: Final = (
     "ActorService/ListActors",
     "ScheduleService/GetSchedule",
     "ScheduleService/ListSchedules",
+    "ResourceService/GetResource",
+    "ResourceService/ListResources",
+    "ResourceService/ListResourceTurns",
     "NodeService/ListNodes",
     "NodeService/ListDefinitions",
     "SessionService/Calls",
@@ -74,6 +77,10 @@ _OPERATE: Final = (
     "ScheduleService/TriggerSchedule",
     "ScheduleService/BackfillSchedule",
     "ScheduleService/DeleteSchedule",
+    "ResourceService/Acquire",
+    "ResourceService/Renew",
+    "ResourceService/Release",
+    "ResourceService/OperateResource",
 )
 OPEN: Final = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"})
 """For anybody who can connect: load balancers have no tokens."""

@@ -15,13 +15,14 @@ from understudy_runtime.rpc.entrance import Entrance
 from understudy_runtime.rpc.errors import NodeClosing
 from understudy_runtime.rpc.limits import MAX_PAGE, PAGE_BYTES, Limits
 from understudy_runtime.rpc.ports import Cluster, Definitions, DoorOf, ServedDoor
+from understudy_runtime.rpc.resources import ResourceCalls
 from understudy_runtime.rpc.schedules import ScheduleCalls
 
 RUN: Final = "run"
 ENDED: Final = frozenset({"succeeded", "failed", "cancelled", "terminated", "timed_out"})
 
 
-class Calls(ActorCalls, ScheduleCalls):
+class Calls(ActorCalls, ResourceCalls, ScheduleCalls):
     """Named after the methods of the services; the errors they raise are for `errors.refusal`."""
 
     def __init__(

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from understudy.actor_info import ActorDescription, ActorStatus, ActorSummary
 from understudy.cluster import DefinitionInfo, NodeInfo
 from understudy.codec import CallCodec
+from understudy.context import Granted, LeaseRequest
 from understudy.door import (
     AskReply,
     HistoryTurn,
@@ -18,6 +19,8 @@ from understudy.door import (
     RunSummary,
     StartedRun,
 )
+from understudy.resource_door import SettledAs
+from understudy.resourcing import ResourceDescription
 from understudy.schedules import IfScheduleExists
 from understudy.scheduling import RangeOverlap, ScheduleDescription, ScheduleSpec
 
@@ -75,7 +78,35 @@ class ServedSchedules(Protocol):
     async def delete_schedule(self, schedule_id: str, *, idempotency_key: str = "") -> None: ...
 
 
-class ServedDoor(ServedActors, ServedSchedules, Protocol):
+class ServedResources(Protocol):
+    """`understudy.resource_door.ResourceDoor` for callers that may repeat what they asked."""
+
+    async def acquire_lease_within(
+        self, request: LeaseRequest, *, holder: str, ttl_s: float, patience_s: float | None
+    ) -> Granted | None: ...
+
+    async def renew_lease(self, address: str, *, holder: str, fence: int, ttl_s: float) -> None: ...
+    async def release_lease(self, address: str, *, holder: str, fence: int) -> None: ...
+    async def describe_resource(self, address: str) -> ResourceDescription: ...
+    async def list_resources(self, *, kind: str, limit: int) -> list[ResourceDescription]: ...
+    async def resource_history(self, address: str, after: int, limit: int) -> list[HistoryTurn]: ...
+    async def drain_resource(self, address: str, *, by: str, note: str, idempotency_key: str = "") -> None: ...
+    async def resume_resource(self, address: str, *, by: str, note: str, idempotency_key: str = "") -> None: ...
+
+    async def destroy_resource(
+        self, address: str, *, force: bool, by: str, note: str, idempotency_key: str = ""
+    ) -> None: ...
+
+    async def set_capacity(
+        self, address: str, units: int | None, *, by: str, note: str, idempotency_key: str = ""
+    ) -> None: ...
+
+    async def settle_resource(
+        self, address: str, outcome: SettledAs, handle: bytes | None, *, by: str, note: str, idempotency_key: str = ""
+    ) -> None: ...
+
+
+class ServedDoor(ServedActors, ServedResources, ServedSchedules, Protocol):
     """`understudy.door.Door` for callers that may repeat what they asked, read on where they were, and follow."""
 
     async def start(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
 from understudy.context import LeaseRequest
 from understudy.errors import BadRequest
-from understudy.resource_door import LOCK, SEMAPHORE, SETTLED, SettledAs, checked_address
+from understudy.resource_door import LOCK, SEMAPHORE, SETTLED, checked_address
 from understudy.resourcing import ResourceDescription
 from understudy_proto.v1 import resources_pb2
 from understudy_runtime.rpc import wire
@@ -58,9 +58,7 @@ class ResourceCalls:
         described = await self._door(request.namespace).describe_resource(request.address)
         return resources_pb2.GetResourceResponse(resource=_resource(described))
 
-    async def list_resources(
-        self, request: resources_pb2.ListResourcesRequest
-    ) -> resources_pb2.ListResourcesResponse:
+    async def list_resources(self, request: resources_pb2.ListResourcesRequest) -> resources_pb2.ListResourcesResponse:
         door = self._door(request.namespace)
         found = await door.list_resources(kind=request.kind, limit=wire.page_size(request.page_size))
         # Of many, who holds and who waits is left to GetResource.
@@ -98,17 +96,14 @@ class ResourceCalls:
                 outcome, handle = request.settle.outcome, request.settle.handle or None
                 if outcome not in SETTLED:
                     raise BadRequest(f"outcome {outcome!r}: say one of {', '.join(SETTLED)}")
-                settled = cast("SettledAs", outcome)
-                await door.settle_resource(address, settled, handle, by=by, note=note, idempotency_key=key)
-            case None:
+                await door.settle_resource(address, outcome, handle, by=by, note=note, idempotency_key=key)
+            case _:
                 raise BadRequest("an operation is needed: drain, resume, destroy, capacity or settle")
         return resources_pb2.OperateResourceResponse()
 
 
 def _wanted(request: resources_pb2.AcquireRequest) -> LeaseRequest:
     kind = checked_address(request.address).partition("/")[0]
-    if request.spec:
-        wire.check_json(request.spec, "spec")
     return LeaseRequest(
         address=request.address,
         kind="" if kind in (LOCK, SEMAPHORE) else kind.partition(".")[2],
@@ -116,8 +111,7 @@ def _wanted(request: resources_pb2.AcquireRequest) -> LeaseRequest:
         exclusive=request.exclusive,
         priority=request.priority,
         wait_s=wire.duration_s(request.wait) if request.HasField("wait") else None,
-        spec=request.spec.decode(),
-        digest=request.digest,
+        spec=wire.text(request.spec),
         capacity=request.capacity or None,
     )
 

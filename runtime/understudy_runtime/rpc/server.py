@@ -20,7 +20,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from understudy.errors import BadInput, BadRequest
-from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, schedules_pb2, sessions_pb2
+from understudy_proto.v1 import actors_pb2, nodes_pb2, resources_pb2, runs_pb2, schedules_pb2, sessions_pb2
 from understudy_runtime.rpc.calls import Calls
 from understudy_runtime.rpc.entrance import Entrance
 from understudy_runtime.rpc.errors import Refusal, refusal, to_trailers
@@ -33,7 +33,13 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Stream = Callable[[Context], Awaitable[Refusal | None]]
 """A method that reads and writes its stream itself; why the node ended it, if it did."""
 
-_CALLS: Final = (runs_pb2.DESCRIPTOR, actors_pb2.DESCRIPTOR, schedules_pb2.DESCRIPTOR, nodes_pb2.DESCRIPTOR)
+_CALLS: Final = (
+    runs_pb2.DESCRIPTOR,
+    actors_pb2.DESCRIPTOR,
+    schedules_pb2.DESCRIPTOR,
+    resources_pb2.DESCRIPTOR,
+    nodes_pb2.DESCRIPTOR,
+)
 _WORDS: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 

@@ -70,7 +70,7 @@ def call(arguments: values_pb2.Arguments, codec: CallCodec) -> tuple[bytes, str]
         return codec.encode((), {})
     if form == "json":
         check_nesting(arguments.json)
-        return codec.from_json(_text(arguments.json))
+        return codec.from_json(text(arguments.json))
     check_nesting(arguments.call)
     args, kwargs = codec.decode(arguments.call)
     if not arguments.digest:
@@ -294,7 +294,7 @@ def _bytes(raw: Raw | None) -> bytes:
     return b"" if raw is None else bytes(raw)
 
 
-def _text(data: bytes) -> str:
+def text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -252,6 +252,11 @@ class MemoryStore:
             if self._terms.pop(number, None) is not None and shard.incarnation == self._incarnation:
                 self._data.shards[number] = msgspec.structs.replace(shard, owner="")
 
+    async def inbox(self, keys: Collection[str]) -> dict[str, list[InboxRow]]:
+        self._check_open()
+        found = {key: [message for _, message in sorted(self._data.inbox.get(key, {}).items())] for key in keys}
+        return {key: rows for key, rows in found.items() if rows}
+
     async def scan_inbox(self, shards: Collection[int]) -> list[str]:
         self._check_open()
         return [key for key in self._data.inbox if shard_of(key, self.shards) in set(shards)]

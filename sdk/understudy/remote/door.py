@@ -27,6 +27,7 @@ from understudy.remote import wire
 from understudy.remote.actors import RemoteActors
 from understudy.remote.cluster import RemoteCluster
 from understudy.remote.errors import is_transient, of_status
+from understudy.remote.resources import RemoteResources
 from understudy.remote.schedules import RemoteSchedules
 from understudy.remote.session import Metadata, Session, unreachable
 from understudy_proto.v1 import actors_pb2, runs_pb2
@@ -41,7 +42,7 @@ UNARY_S: Final = 30.0
 M = TypeVar("M", bound=Message)
 
 
-class RemoteDoor(RemoteActors, RemoteCluster, RemoteSchedules):
+class RemoteDoor(RemoteActors, RemoteCluster, RemoteResources, RemoteSchedules):
     """Implements `Door` on the loop it is made on."""
 
     def __init__(

@@ -8,10 +8,10 @@
        │
        └── cannot be told: by policy failed, submitted again, or uncertain until a person says
 
-The handle is journalled, in the turn that begins the watch, before the first poll; so a node that loads the actor goes on
-watching, and never submits again what has a handle. Each attempt has an idempotency key of its own.
+The handle is journalled, in the turn that begins the watch, before the first poll; so a node that loads the actor goes
+on watching, and never submits again what has a handle. Each attempt has an idempotency key of its own.
 
-A job that nobody awaits any more is *stopped*: that is kept beside the open calls, outlives its execution and its run, is
-tried again after a failure and after a crash, and a retry of the task does not begin before it is done. A submit that
-is under way when it is given up is not interrupted, because then nobody would know its handle.
+A job that nobody awaits any more is *stopped*: that is kept beside the open calls, outlives its execution and its run,
+is tried again after a failure and after a crash, and a retry of the task does not begin before it is done. A submit
+that is under way when it is given up is not interrupted, because then nobody would know its handle.
 """

@@ -121,8 +121,8 @@ class Job:
                 return self.submitted_again()
             case "hold":
                 detail = (
-                    f"call {self.number}: whether attempt {call.attempt} of {call.task} was submitted is not known; look in "
-                    "the outside system, and then say so: `understudy jobs settle`"
+                    f"call {self.number}: whether attempt {call.attempt} of {call.task} was submitted is not known; "
+                    "look in the outside system, and then say so: `understudy jobs settle`"
                 )
                 return Decision(append=[JobUncertain(self.number, call.attempt), Held("uncertain", detail)])
             case "fail":
@@ -257,13 +257,13 @@ def timeout_at(call: TaskCall) -> float | None:
 
 
 def complete(caller: Caller, calls: Calls, message: CompleteJob, now: float) -> Decision:
-    call = calls.open.get(message.call)
-    job = getattr(call, "job", None)
-    is_this = message.execution == caller.execution and job is not None and call.attempt == message.attempt  # type: ignore[union-attr]
-    if not is_this or job.phase == "uncertain":
+    call = calls.task(message.call)
+    job = None if call is None else call.job
+    is_this = message.execution == caller.execution and call is not None and call.attempt == message.attempt
+    if not is_this or call is None or job is None or job.phase == "uncertain":
         why = f"no job waits for this completion in {caller.key}: it has ended, was retried, or was given up"
         return Decision(reply=Refused("BadRequest", why))
-    subject = Job(caller, message.call, call, now)  # type: ignore[arg-type]
+    subject = Job(caller, message.call, call, now)
     if message.failure is not None:
         decision = subject.failed(message.failure, is_over=True)
     else:
@@ -275,12 +275,12 @@ def complete(caller: Caller, calls: Calls, message: CompleteJob, now: float) -> 
 
 
 def settle(caller: Caller, calls: Calls, message: SettleJob, now: float) -> Decision:
-    call = calls.open.get(message.call)
-    job = getattr(call, "job", None)
-    if job is None or job.phase != "uncertain":
+    call = calls.task(message.call)
+    job = None if call is None else call.job
+    if call is None or job is None or job.phase != "uncertain":
         why = f"call {message.call} of {caller.key} is no uncertain job, so there is nothing to settle"
         return Decision(reply=Refused("BadRequest", why))
-    subject = Job(caller, message.call, call, now)  # type: ignore[arg-type]
+    subject = Job(caller, message.call, call, now)
     if message.handle is not None and not is_none(message.handle):
         decision = subject.submitted(message.handle, "", found=True)
     else:

@@ -21,7 +21,7 @@ PENDING = Raw(b'{"state":"pending"}')
 
 
 class OpenJob(msgspec.Struct, omit_defaults=True):
-    """The job of the attempt under way. `since` is when it was submitted, `seek_at` when it is to be asked for again."""
+    """The job of the attempt under way. `since`: when it was submitted; `seek_at`: when it is to be asked for again."""
 
     phase: Literal["submitting", "finding", "open", "uncertain"] = "submitting"
     handle: MaybeRaw = None

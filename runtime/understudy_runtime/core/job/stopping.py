@@ -119,7 +119,9 @@ def _stopped(calls: Calls, stopping: Stopping, failure: Failure | None, now: flo
         return Decision(append=stopped)
     if failure is None or not options_of(stopping.options).cancel:
         return Decision(append=stopped, timer=max(now, retry_at))
-    why = f"attempt {stopping.attempt} of {stopping.task} could not be cancelled, so it is not tried again: {failure.message}"
+    why = (
+        f"attempt {stopping.attempt} of {stopping.task} could not be cancelled, so there is no other: {failure.message}"
+    )
     stopped.append(TaskGaveUp(stopping.call, Failure("JobNotStopped", why, final=True), 0))
     return Decision(append=stopped, activate=True)
 

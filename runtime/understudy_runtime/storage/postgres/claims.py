@@ -23,6 +23,7 @@ from understudy_runtime.storage.postgres.writes import Held
 LOCK_WAIT_S: Final = 1.0
 """How long the server may take to notice that a process that had the lock is gone."""
 LOCK_RETRY_S: Final = 0.05
+RELEASE_TIMEOUT_S: Final = 2.0
 
 CLAIM: Final = """
 WITH locked AS (
@@ -74,10 +75,13 @@ class Claims:
     async def release(self, shards: Collection[int]) -> None:
         """They are given up at once; that the table says so as well is only for those who look."""
         gone = [shard for shard in shards if self._held.pop(shard, None) is not None]
+        if not gone:
+            return
         with suppress(Exception):
-            await self._connections.ask(
-                lambda connection: connection.fetch(self._sql(RELEASE), gone, self._incarnation)
-            )
+            async with asyncio.timeout(RELEASE_TIMEOUT_S):
+                await self._connections.ask(
+                    lambda connection: connection.fetch(self._sql(RELEASE), gone, self._incarnation)
+                )
 
     def _sql(self, text: str) -> str:
         return text.replace("{s}", self._address.schema)

@@ -134,7 +134,7 @@ class Committer:
         found = {row[0]: row for row in rows}
         again: set[int] = set()
         for shard in unsure:
-            held = self._held[shard]
+            held = writes.held[shard]
             _, term, incarnation, commits = found.get(shard, (shard, -1, "", -1))
             ours = (term, incarnation) == (held.term, self._incarnation)
             if ours and commits == held.commits + 1:
@@ -142,7 +142,8 @@ class Committer:
             elif ours and commits == held.commits:
                 again.add(shard)
             else:
-                del self._held[shard]
+                if self._held.get(shard) is held:
+                    del self._held[shard]
                 writes.fenced.add(shard)
         return again
 

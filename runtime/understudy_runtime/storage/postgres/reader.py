@@ -95,6 +95,12 @@ class Reader:
         found.update((row[0], None) for row in told)
         return list(found.items())
 
+    async def inbox(self, keys: Collection[str]) -> dict[str, list[InboxRow]]:
+        found: dict[str, list[InboxRow]] = {}
+        for row in await self._fetch(INBOX, list(keys), [shard_of(key, self._shards) for key in keys]):
+            found.setdefault(row[0], []).append(InboxRow(*row))
+        return found
+
     async def scan_inbox(self, shards: Collection[int]) -> list[str]:
         return [row[0] for row in await self._fetch(TOLD, list(shards))]
 

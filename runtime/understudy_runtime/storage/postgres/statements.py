@@ -21,7 +21,7 @@ locked AS (
 ), ours AS (
     UPDATE {s}.shard s SET head = l.head, commits = s.commits + 1 FROM locked l WHERE s.id = l.id RETURNING s.id
 )"""
-"""What all commits begin with. Five arguments. The ids are named twice, so that the planner looks only these rows up."""
+"""What all commits begin with. Five arguments. The ids are there twice, so that the planner looks up only these."""
 
 
 class Part:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from understudy.errors import StoreError
-from understudy_runtime.core.ports import ActorRow, CommitFailed, JournalRow, Loaded, ShardRow, TurnWrite
+from understudy_runtime.core.ports import ActorRow, CommitFailed, InboxRow, JournalRow, Loaded, ShardRow, TurnWrite
 from understudy_runtime.storage.postgres.address import parse
 from understudy_runtime.storage.postgres.opened import Opened
 from understudy_runtime.storage.postgres.reader import Reader
@@ -123,6 +123,9 @@ class PostgresStore:
 
     async def release(self, shards: Collection[int]) -> None:
         await self._at_work.release(shards)
+
+    async def inbox(self, keys: Collection[str]) -> dict[str, list[InboxRow]]:
+        return await self._reader.inbox(keys)
 
     async def scan_inbox(self, shards: Collection[int]) -> list[str]:
         return await self._reader.scan_inbox(shards)

@@ -29,8 +29,9 @@ class Writes:
 
     def __init__(self, shards: int, held: dict[int, Held], batch: Iterable[TurnWrite]) -> None:
         self._shards = shards
-        self._held = held
         self.heads: dict[int, int] = {}
+        self.held: dict[int, Held] = {}
+        """The shards as they were when this was made; whoever claims one anew makes another of it."""
         self.fenced: set[int] = set()
         self._journal: list[tuple[Any, ...]] = []
         self._rows: dict[str, ActorRow] = {}
@@ -44,15 +45,16 @@ class Writes:
             if shard is None:
                 shard = shard_by_key[turn.key] = shard_of(turn.key, shards)
             if shard in held:
-                self._take(shard, turn)
+                self._take(held[shard], shard, turn)
             else:
                 self.fenced.add(shard)
         self._shard_by_key = shard_by_key
 
-    def _take(self, shard: int, turn: TurnWrite) -> None:
+    def _take(self, held: Held, shard: int, turn: TurnWrite) -> None:
         head = self.heads.get(shard)
         if head is None:
-            head = self._held[shard].head
+            head = held.head
+            self.held[shard] = held
         if turn.records is not None:
             head += 1
             self._journal.append((shard, head, turn.key, turn.seq, turn.at, turn.records))
@@ -76,7 +78,7 @@ class Writes:
 
     def fence(self, incarnation: str) -> list[Any]:
         """The arguments of what each commit begins with."""
-        held = [self._held[shard] for shard in self.heads]
+        held = self.held.values()
         return [
             list(self.heads), [each.term for each in held], [each.commits for each in held],
             list(self.heads.values()), incarnation,
@@ -107,7 +109,7 @@ class Writes:
     def advance(self, shards: Collection[int]) -> None:
         """These are durable."""
         for shard in shards:
-            held = self._held[shard]
+            held = self.held[shard]
             held.head = self.heads[shard]
             held.commits += 1
 
