@@ -349,7 +349,7 @@ class App:
 
         `capacity` is how many units there are for leases. It is ended when nobody has held it for `idle_timeout`, or
         when it is `max_age` old and free; looked at every `check_every`, and `failed` after so many checks in a row
-        that say "unhealthy" or raise (`unhealthy_after`). A creation may take `create_timeout` in all, and is repeated by
+        that say "unhealthy" or raise (`unhealthy_after`). A creation may take `create_timeout` in all, is repeated by
         `create_retry`. One that has failed is created anew when somebody next wants it, or `recreate="never"`: when an
         operator says so. With `sweep_every`, what `list` knows and nobody uses is ended.
         """

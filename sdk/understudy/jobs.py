@@ -16,7 +16,7 @@
 
 No thread, coroutine or row is held by a job that goes on: the node polls, and writes only what is news. The handle is
 durable before the first poll, and a node that takes over goes on with it. Methods may be `async def` (on the work loop)
-or `def` (in threads). All but `submit` may be left out: without `poll` the job is completed from outside, with the token
+or `def` (in threads). All but `submit` may be left out: without `poll` the job is completed from outside, by the token
 that `task_info().completion_token` is inside `submit`; without `cancel` a job that nobody awaits any more goes on; with
 `find`, a submit whose outcome is not known (the node died, or it failed) is looked up before anything else.
 """
@@ -176,8 +176,9 @@ async def _here(job: Any, options: TaskOptions, args: tuple[Any, ...], kwargs: d
         while True:
             status = await _awaited(job.poll(handle))
             match status:
-                case Done(result=result):
-                    return result
+                case Done():
+                    done: Done[Any] = status
+                    return done.result
                 case JobFailed(error=error):
                     raise error
                 case _:
@@ -322,7 +323,11 @@ def _poll_one(cls: type[Any]) -> Callable[..., Any]:
             return (await self.poll_many([handle]))[0]
 
         return poll
-    return lambda self, handle: self.poll_many([handle])[0]
+
+    def poll_one(self: Any, handle: Any) -> Any:
+        return self.poll_many([handle])[0]
+
+    return poll_one
 
 
 # --- what a poll says, as JSON
@@ -340,8 +345,9 @@ class _StatusCodec(ResultCodec):
         match value:
             case Pending():
                 return b'{"state":"pending"}'
-            case Done(result=result):
-                return b'{"state":"done","result":' + self._results.encode(result) + b"}"
+            case Done():
+                done: Done[Any] = value
+                return b'{"state":"done","result":' + self._results.encode(done.result) + b"}"
             case JobFailed(error=error):
                 fields = encode_failure(error, self._raises, self._final)
                 failure = {name: given for name, given in fields._asdict().items() if given is not None}

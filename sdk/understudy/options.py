@@ -161,7 +161,7 @@ UnknownSubmit = Literal["fail", "resubmit", "hold"]
 class JobOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is particular to a task whose work happens in an outside system; journalled with the call.
 
-    `poll`, `cancel` and `find` say whether there are such methods. Polls come every `every_s`, growing by `factor` up to
+    `poll`, `cancel` and `find` say whether there are such methods. Polls come every `every_s`, growing by `factor` to
     `cap_s`, and `poll_errors` in a row that fail are a failure of the attempt. One call of any of the methods may take
     `call_timeout_s`.
     """

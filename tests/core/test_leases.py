@@ -27,6 +27,7 @@ from understudy_runtime.core.messages import (
 from understudy_runtime.core.records import (
     AnyRecord,
     CallCancelled,
+    ChildScheduled,
     Completed,
     ContinuedAsNew,
     Failed,
@@ -268,6 +269,29 @@ def test_an_operation_names_the_lease_that_it_is_under() -> None:
         "default/resource.Emr/a",
         InvokeOperation(Sender(KEY, 1, 2), Sender(KEY, 1, 1), 7, "add_step", ARGS, f"{KEY}:1:2"),
     )
+
+
+def test_an_operation_under_way_keeps_the_lease_until_it_is_answered() -> None:
+    run = Run(LeaseRequested(1, "resource.Emr/a"))
+    run.granted(7, OperationScheduled(2, 1, "add_step", ARGS))
+    run.turn(Cancel(), CallCancelled(2), LeaseEnded(1))
+    run.turn(Recovered())
+    assert (run.returned, run.open) == ([], False), "an answer wakes it; it need not stay in memory for that"
+    run.turn(Answer(1, 2, NULL))
+    assert run.returned == [("default/resource.Emr/a", 7)]
+
+
+def test_a_child_run_that_was_awaited_keeps_the_lease_until_it_has_ended() -> None:
+    for ending in (Terminate(), Cancel()):
+        run = Run(LOCK)
+        run.granted(7, ChildScheduled(2, "w", "c", ARGS, "", leases=(1,)))
+        left: list[AnyRecord] = [CallCancelled(2), LeaseEnded(1)]
+        run.turn(ending, *(left if type(ending) is Cancel else []))
+        assert ("default/run/c", Cancel("its parent run no longer awaits it")) in run.sent
+        run.turn(Recovered())
+        assert run.returned == []
+        run.turn(Answer(1, 2, failure=Failure("RunCancelled", kind="cancelled")))
+        assert run.returned == [("default/lock/l", 7)]
 
 
 def test_leases_survive_snapshots_at_every_turn() -> None:

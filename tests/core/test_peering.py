@@ -193,3 +193,30 @@ def test_a_peer_that_forgot_without_saying_so_is_found_out() -> None:
     one.take(other.now())
     with pytest.raises(BadPeer, match="does not remember what it acknowledged"):
         one.begin(Opening(memory=1, of_memory=0, resume_after=0, credit=4))
+
+
+def test_who_has_forgotten_everything_is_listened_to_from_the_beginning() -> None:
+    one, other = talking()
+    for number in range(3):
+        one.offer(number, 1)
+    assert list(other.take(one.now())) == [0, 1, 2]
+    again = Conversation[int](2, TIGHT)
+    again.offer(3, 1)
+    assert other.begin(again.opening()) == 0
+    assert again.begin(other.opening()) == 0
+    assert list(other.take(again.now())) == [3]
+
+
+def test_what_was_sent_on_any_stream_is_not_sent_to_who_has_forgotten_what_arrived() -> None:
+    one, other = talking()
+    for number in range(5):
+        one.offer(number, 1)
+    assert list(other.take(one.now())) == [0, 1, 2]
+    assert list(other.take(one.now())) == [3]
+    # None of it was acknowledged as far as `one` can tell, and the next stream carries less before it breaks, too.
+    one.begin(Opening(memory=1, of_memory=1, resume_after=0, credit=1))
+    assert list(one.now().items) == [0]
+    again = Conversation[int](2, TIGHT)
+    again.begin(one.opening())
+    assert one.begin(again.opening()) == 4
+    assert list(again.take(one.now())) == [4]

@@ -80,12 +80,16 @@ def test_what_can_be_checked_is_ready_when_its_check_says_so() -> None:
     assert bench.at == "creating"
     watch = bench.dispatched("check").watch
     assert watch is not None
-    assert (watch.every_s, bytes(watch.known), watch.patience, watch.errors) == (15.0, b'"starting"', 1, 4)
+    assert (bytes(watch.known), watch.patience) == (b'"starting"', 1)
+    assert (watch.first_s, watch.every_s, watch.factor, watch.cap_s) == (0.0, 0.5, 2.0, 15.0)
+    errors_s = [min(15.0, 0.5 * 2.0**n) for n in range(watch.errors - 1)]
+    assert sum(errors_s) >= 3 * 15.0, "it may fail for as long as it might if it was looked at by its own interval"
     bench.answer("check", "healthy")
     assert bench.at == "ready"
     watch = bench.dispatched("check").watch
     assert watch is not None
     assert (bytes(watch.known), watch.patience) == (b'"healthy"', 4)
+    assert (watch.first_s, watch.every_s, watch.factor) == (None, 15.0, 1.0)
     assert bench.granted() == [name(run("a"))]
 
 

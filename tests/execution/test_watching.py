@@ -192,6 +192,17 @@ async def test_interval_grows_to_its_cap_while_there_is_no_news(post: Post) -> N
     assert len(polled) == 5
 
 
+async def test_interval_grows_from_the_first_look_on_and_with_errors_too(post: Post) -> None:
+    polls["a"] = ["pending", OSError("no"), "pending"]
+    post.watch("check", "a", first_s=0.0, every_s=1.0, factor=2.0, cap_s=4.0)
+    await post.until(T0)
+    assert len(polled) == 1
+    for after_s, count in ((1.9, 1), (2.0, 2), (5.9, 2), (6.0, 3), (9.9, 3), (10.0, 4)):
+        await post.until(T0 + after_s)
+        assert len(polled) == count, after_s
+    assert post.news == []
+
+
 async def test_jitter_is_the_same_in_every_life_and_within_its_share(post: Post) -> None:
     post.watch("check", *(f"thing {i}" for i in range(50)), jitter=0.2)
     first = sorted(entry[0] for entry in post.executor._watching._heap)
@@ -293,8 +304,8 @@ async def test_polls_under_way_are_bounded(post: Post, monkeypatch: pytest.Monke
     bounded.executor._watching._runners["async"]._lane._free = 3  # type: ignore[attr-defined]
     bounded.watch("check_for_ever", *(f"thing {i}" for i in range(10)))
     bounded.clock.advance()
-    waiting = bounded.executor._watching._runners["async"]._lane._waiting  # type: ignore[attr-defined]
-    assert len(waiting) == 7
+    runner: Any = bounded.executor._watching._runners["async"]
+    assert len(runner._lane._waiting) == 7
     await bounded.executor.close(1.0)
 
 

@@ -285,7 +285,7 @@ async def test_next_node_goes_on_watching_what_the_last_one_submitted(tmp_path: 
     store = f"sqlite:///{tmp_path / 'state.db'}"
     async with embedded(fast, store=store) as client:
         run = await client.start(quick, id="r1")
-        while not system.polls:
+        while not system.polls:  # noqa: ASYNC110 - the outside system is polled from the node's thread
             await asyncio.sleep(0.005)
     system.polls = 0
     system.left["job-1"] = 2

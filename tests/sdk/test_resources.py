@@ -11,7 +11,9 @@ import pytest
 
 import understudy
 from understudy import (
+    Actor,
     App,
+    AskFailed,
     BadDefinition,
     BadInput,
     BadRequest,
@@ -26,6 +28,7 @@ from understudy import (
     RunFailed,
     TaskFailed,
     UnknownName,
+    handler,
     leases,
     lock,
     operation,
@@ -205,6 +208,25 @@ async def shares(name: str) -> None:
         await work(name)
 
 
+@app.actor
+class Clerk(Actor):
+    fences: list[int] = []
+
+    @handler
+    async def book(self, name: str) -> int:
+        async with leases(lock(name), Database.at(name, "host").lease()) as (held, db):
+            await work(name)
+            await db.query("insert")
+            self.fences.append(held.fence)
+            return held.fence
+
+    @handler
+    async def fail_in(self, name: str) -> None:
+        async with lock(name):
+            await work(name)
+            raise ValueError("no")
+
+
 # --- what they come to
 
 
@@ -293,6 +315,16 @@ async def test_operations_end_with_their_block(client: Client) -> None:
     with pytest.raises(RunFailed, match="call operations inside it") as failed:
         await client.run(too_late, "main")
     assert failed.value.type == LeaseLost.__name__
+
+
+async def test_handlers_of_actors_hold_leases_that_end_with_them(client: Client) -> None:
+    clerks = [Clerk.at(str(n)) for n in range(3)]
+    with pytest.raises(AskFailed, match="ValueError: no"):
+        await client.ask(clerks[0], Clerk.fail_in, "l")
+    fences = await asyncio.gather(*(client.ask(clerk, Clerk.book, "l") for clerk in clerks * 2))
+    assert sorted(fences) == list(range(2, 8))
+    assert outside.most == {"l": 1}
+    assert (await resource_door(client.door).describe_resource("lock/l")).held == 0
 
 
 async def test_a_run_with_leases_replays_as_it_was() -> None:

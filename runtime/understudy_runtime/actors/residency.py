@@ -39,7 +39,7 @@ class Residency:
         del self._cells[cell.key]
 
     def sweep(self) -> None:
-        """Ask the least used to leave until the rest fits, or `LOOKS` have been looked at; the next sweep goes on there.
+        """Ask the least used to leave until the rest fits, or `LOOKS` have been looked at; the next goes on there.
 
         Without that bound, each actor that comes in would look at all that cannot leave (ten thousand watched jobs).
         """

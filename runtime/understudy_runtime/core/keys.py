@@ -1,7 +1,8 @@
 """Actor keys: `namespace/kind/id`, the address of every actor.
 
 The kind of a run is `run`, that of a schedule `schedule`; that of a user-defined actor is `actor.` and the name of its
-class, and that of a resource `resource.` and its type, so that no class can pass for either. Only the id may contain slashes.
+class, and that of a resource `resource.` and its type, so that no class can pass for either. Only the id may
+contain slashes.
 """
 
 from __future__ import annotations

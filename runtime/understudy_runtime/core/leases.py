@@ -1,16 +1,19 @@
-"""Leases of a run: what it waits for, what it holds, and when each goes back.
+"""Leases of a run or of an actor's handlers: what they wait for, what they hold, and when each goes back.
 
     requested ──CallAnswered──► held ──LeaseEnded, or the execution ends──► ended ──► returned
         │                                                                     ▲
         └── given up, or the execution ends: the place in the queue goes ─────┘
 
 An ended lease goes back when nothing that was called under it runs any more: each attempt has ended, acknowledged its
-cancellation, or was lost with the node or the worker that ran it. So what is granted to the next holder is not used by
+cancellation, or was lost with the node or the worker that ran it; each operation has been answered; each child run
+that was awaited has ended, of itself or because it was cancelled. So what is granted to the next holder is not used by
 the last one, as far as anybody can tell; what cannot be told (a node that is thought dead and is not) is what fences
 are for. A request that was not answered yet goes back at once, and a grant that crosses it on the way with it.
 
-Leases outlive their execution, and the run itself: it stays in memory until the last attempt has ended. Held runs keep
-what they have.
+A child run does not hold its parent's leases: it must not ask for the same lock, for it would wait for its parent.
+
+For an actor, an execution is one handler, known by its delivery. Leases outlive their execution, and the run itself:
+it stays in memory until the last attempt has ended. Held runs and actors keep what they have.
 """
 
 from __future__ import annotations
@@ -21,9 +24,9 @@ from typing import Any, Final
 import msgspec
 
 from understudy_runtime.core.calls import Caller, idempotency_key
-from understudy_runtime.core.keys import namespace_of
+from understudy_runtime.core.keys import RUN, kind_of, namespace_of
 from understudy_runtime.core.kinds import Sender
-from understudy_runtime.core.messages import AttemptEnded, Decision, Send, Token
+from understudy_runtime.core.messages import Answer, AttemptEnded, Decision, Send, Token
 from understudy_runtime.core.records import (
     AnyRecord,
     AttemptDispatched,
@@ -32,8 +35,10 @@ from understudy_runtime.core.records import (
     CallAnswered,
     CallCancelled,
     Cancelled,
+    ChildScheduled,
     Completed,
     ContinuedAsNew,
+    Delivered,
     Ended,
     ExecutionStarted,
     Failed,
@@ -43,6 +48,7 @@ from understudy_runtime.core.records import (
     LeaseRequested,
     LeaseReturned,
     OperationScheduled,
+    Replied,
     TaskGaveUp,
     TaskReused,
     TaskScheduled,
@@ -68,7 +74,10 @@ class Lease(msgspec.Struct, omit_defaults=True):
 
 
 class Under(msgspec.Struct, omit_defaults=True):
-    """A task that was called under `leases`. `out`: an attempt of it runs. `left`: nobody awaits it any more."""
+    """What was called under `leases`. `out`: an attempt of it runs. `left`: nobody awaits it any more.
+
+    `answered`: it is a child run or an operation, which ends by an answer and is not lost with the node.
+    """
 
     execution: int
     call: int
@@ -77,10 +86,11 @@ class Under(msgspec.Struct, omit_defaults=True):
     dispatch: int = 1
     out: bool = True
     left: bool = False
+    answered: bool = False
 
 
 class Leases(msgspec.Struct, omit_defaults=True):
-    """All leases of a run, and the tasks under them, by `execution:call`."""
+    """All leases of a run or actor, and the calls under them, by `execution:call`."""
 
     held: dict[str, Lease] = {}
     under: dict[str, Under] = {}
@@ -88,7 +98,7 @@ class Leases(msgspec.Struct, omit_defaults=True):
     @property
     def busy(self) -> bool:
         """Whether attempts are awaited that nobody else does: the run must be in memory for that."""
-        return any(task.left for task in self.under.values())
+        return any(each.left and not each.answered for each in self.under.values())
 
 
 def name_of(execution: int, call: int) -> str:
@@ -121,9 +131,17 @@ def attempt_left(leases: Leases, message: AttemptEnded) -> list[AnyRecord]:
     return [AttemptLeft(token.call, token.execution)]
 
 
+def answer_left(leases: Leases, message: Answer) -> list[AnyRecord]:
+    """What to note when a child run or an operation ends that only leases wait for."""
+    each = leases.under.get(name_of(message.execution, message.call))
+    if each is None or not each.left or not each.answered:
+        return []
+    return [AttemptLeft(message.call, message.execution)]
+
+
 def recovered(leases: Leases) -> list[AnyRecord]:
     """The node that ran them is gone, and with it the attempts that nobody awaits."""
-    return [AttemptLeft(task.call, task.execution) for task in leases.under.values() if task.left]
+    return [AttemptLeft(task.call, task.execution) for task in leases.under.values() if task.left and not task.answered]
 
 
 def any_requested(records: list[AnyRecord]) -> bool:
@@ -159,22 +177,27 @@ def never_began(execution: int, commands: list[AnyRecord], number: int | None = 
 
 def give_back(key: str, execution: int, leases: Leases, decision: Decision) -> None:
     """Return, in this turn, what the decision's records leave nothing under."""
-    after = _after(leases, execution, decision.append)
+    after = _after(leases, key, execution, decision.append)
     for lease in list(_to_return(after)):
         decision.append.append(LeaseReturned(lease.call, lease.execution))
         release = ReleaseLease(Sender(key, lease.execution, lease.call), lease.fence)
         decision.send.append(Send(f"{namespace_of(key)}/{lease.to}", release))
 
 
-def _after(leases: Leases, execution: int, records: list[AnyRecord]) -> Leases:
-    replace = msgspec.structs.replace
+def _after(leases: Leases, key: str, execution: int, records: list[AnyRecord]) -> Leases:
+    replace, is_run = msgspec.structs.replace, kind_of(key) == RUN
     after = Leases(
         {name: replace(lease) for name, lease in leases.held.items()},
         {name: replace(task) for name, task in leases.under.items()},
     )
     for record in records:
-        execution = record.execution if type(record) is ExecutionStarted else execution
+        if type(record) is ExecutionStarted:
+            execution = record.execution
+        elif type(record) is Delivered and not is_run:
+            execution = record.delivery
         apply(after, execution, record)
+        if type(record) is Replied and not is_run:
+            handler_over(after)
     return after
 
 
@@ -187,10 +210,15 @@ def _to_return(leases: Leases) -> Iterator[Lease]:
 
 
 def apply(leases: Leases, execution: int, record: AnyRecord) -> None:
-    """Take note of any record of the run, which is in `execution`."""
+    """Take note of any record of the run or actor, which is in `execution`."""
     take_note = _APPLY.get(type(record))
     if take_note is not None:
         take_note(leases, execution, record)
+
+
+def handler_over(leases: Leases) -> None:
+    """An actor's handler has ended, and with it all that it held."""
+    _all_over(leases)
 
 
 def _requested(leases: Leases, execution: int, record: LeaseRequested) -> None:
@@ -200,17 +228,25 @@ def _requested(leases: Leases, execution: int, record: LeaseRequested) -> None:
 def _answered(leases: Leases, execution: int, record: CallAnswered) -> None:
     name = name_of(execution, record.call)
     if (lease := leases.held.get(name)) is None:
-        return
-    if record.result is None:
+        leases.under.pop(name, None)
+    elif record.result is None:
         del leases.held[name]
     else:
         lease.fence = _grant(record.result).fence
 
 
-def _scheduled(leases: Leases, execution: int, record: TaskScheduled) -> None:
-    names = tuple(name for name in (name_of(execution, call) for call in record.leases) if name in leases.held)
+def _scheduled(leases: Leases, execution: int, record: TaskScheduled | ChildScheduled) -> None:
+    _put_under(leases, execution, record.call, record.leases, answered=type(record) is ChildScheduled)
+
+
+def _invoked(leases: Leases, execution: int, record: OperationScheduled) -> None:
+    _put_under(leases, execution, record.call, (record.lease,), answered=True)
+
+
+def _put_under(leases: Leases, execution: int, number: int, calls: tuple[int, ...], *, answered: bool) -> None:
+    names = tuple(name for name in (name_of(execution, call) for call in calls) if name in leases.held)
     if names:
-        leases.under[name_of(execution, record.call)] = Under(execution, record.call, names)
+        leases.under[name_of(execution, number)] = Under(execution, number, names, answered=answered)
 
 
 def _task_over(leases: Leases, execution: int, record: TaskSucceeded | TaskReused | LateResult) -> None:
@@ -256,6 +292,10 @@ def _leave(leases: Leases, name: str) -> None:
 
 
 def _execution_over(leases: Leases, execution: int, record: AnyRecord) -> None:
+    _all_over(leases)
+
+
+def _all_over(leases: Leases) -> None:
     for lease in leases.held.values():
         lease.ended = True
     for name in list(leases.under):
@@ -273,6 +313,8 @@ _APPLY: Final[dict[type, Callable[[Leases, int, Any], None]]] = {
     CallAnswered: _answered,
     CallCancelled: _cancelled,
     TaskScheduled: _scheduled,
+    ChildScheduled: _scheduled,
+    OperationScheduled: _invoked,
     TaskSucceeded: _task_over,
     TaskReused: _task_over,
     TaskGaveUp: _gave_up,

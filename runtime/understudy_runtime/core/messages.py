@@ -224,6 +224,7 @@ class Watch(msgspec.Struct, frozen=True, omit_defaults=True):
 
     News is a result other than `known` that comes `patience` times in a row, or `errors` errors in a row. The
     interval grows by `factor` up to `cap_s` while there is none, and each is spread by up to the share `jitter` of it.
+    With `first_s`, the first call comes after that time already.
     """
 
     every_s: float
@@ -233,6 +234,7 @@ class Watch(msgspec.Struct, frozen=True, omit_defaults=True):
     factor: float = 1.0
     cap_s: float = 60.0
     jitter: float = 0.1
+    first_s: float | None = None
 
 
 class Dispatch(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -165,6 +165,8 @@ class ChildScheduled(Command, frozen=True):
     deadline_s: float | None = None
     delivery: int = 0
     """See `AskScheduled`."""
+    leases: tuple[int, ...] = ()
+    """Calls whose leases the block holds in which it is awaited: they go back when it has ended."""
 
 
 class AskScheduled(Command, frozen=True):
@@ -193,7 +195,7 @@ class LeaseRequested(Command, frozen=True):
 
 
 class LeaseEnded(Command, frozen=True):
-    """The block of the lease that `call` asked for has ended. It is returned when each attempt under it has, too."""
+    """The block of the lease that `call` asked for has ended. It is returned when all that was called in it has."""
 
     call: int
 
@@ -265,7 +267,7 @@ class StateSet(Command, frozen=True):
 
 
 class ReminderSet(Command, frozen=True):
-    """The actor is to be told by itself at `at`, and from then on every `every_s` seconds. It replaces one of its id."""
+    """The actor is to be told by itself at `at`, and then every `every_s` seconds. It replaces one of its id."""
 
     id: str
     handler: str
@@ -361,7 +363,7 @@ class LeaseReturned(Note, frozen=True):
 
 
 class AttemptLeft(Note, frozen=True):
-    """Nothing of a task under a lease, which nobody awaits, runs any more: its leases may go back."""
+    """Nothing of a call under a lease, which nobody awaits, runs any more: its leases may go back."""
 
     call: int
     execution: int = 1

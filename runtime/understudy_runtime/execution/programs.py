@@ -52,7 +52,8 @@ class AppPrograms:
         if kind == RUN:
             return RunProgram(key, self._workflows[definition], self._watchdog, self.resources)
         kept = Kept() if state is None else _decode_kept(state)
-        return ActorProgram(key, self._actors[kind.removeprefix(ACTOR_PREFIX)], kept, self._watchdog)
+        definition = kind.removeprefix(ACTOR_PREFIX)
+        return ActorProgram(key, self._actors[definition], kept, self._watchdog, self.resources)
 
 
 _decode_kept = msgspec.json.Decoder(Kept).decode

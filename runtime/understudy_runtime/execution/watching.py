@@ -92,7 +92,7 @@ class Watched:
         watch = self.watch
         if result == watch.known:
             self.strange = self.errors = 0
-            self.interval_s = min(max(watch.cap_s, watch.every_s), self.interval_s * watch.factor)
+            self._grow()
             return False
         self.strange += 1
         self.interval_s = watch.every_s
@@ -101,7 +101,12 @@ class Watched:
     def failed(self, failure: Failure) -> bool:
         """A poll failed. Whether it is news."""
         self.errors += 1
+        self._grow()
         return failure.final or self.errors >= self.watch.errors
+
+    def _grow(self) -> None:
+        watch = self.watch
+        self.interval_s = min(max(watch.cap_s, watch.every_s), self.interval_s * watch.factor)
 
 
 class Rates:
@@ -187,7 +192,8 @@ class Watching:
             watched = Watched(dispatch, dispatch.watch, definition, now)
             self._watches[dispatch.token] = watched
             share = 1.0 if spread else watched.watch.jitter
-            self._put(now + watched.interval_s * (1 - share * watched.chance()), (watched,))
+            first_s = watched.interval_s if watched.watch.first_s is None else watched.watch.first_s
+            self._put(now + first_s * (1 - share * watched.chance()), (watched,))
         self._arm(now)
 
     def cancel(self, token: Token) -> bool:

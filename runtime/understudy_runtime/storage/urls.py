@@ -16,7 +16,6 @@ from typing import Final
 from understudy.errors import BadRequest
 from understudy_runtime.core.ports import Store
 from understudy_runtime.storage.memory import MemoryStore
-from understudy_runtime.storage.postgres import PostgresStore
 from understudy_runtime.storage.postgres.address import SCHEMES, parse
 from understudy_runtime.storage.sqlite import SqliteStore
 
@@ -30,6 +29,8 @@ def open_url(url: str) -> Store:
     if url == MEMORY:
         return MemoryStore()
     if is_database(url):
+        from understudy_runtime.storage.postgres import PostgresStore
+
         return PostgresStore(url)
     return SqliteStore(file_of(url))
 

@@ -24,6 +24,7 @@ _KINDS: Final[dict[str, type[errors.UnderstudyError]]] = {
     "LEASE_TIMED_OUT": errors.LeaseTimedOut,
     "LEASE_LOST": errors.LeaseLost,
     "RESOURCE_FAILED": errors.ResourceFailed,
+    "MISPLACED": errors.Misplaced,
     "STORE_ERROR": errors.StoreError,
     "NOT_ALLOWED": errors.NotAllowed,
     "BUG": errors.Bug,

@@ -13,6 +13,8 @@ A reminder is a message of the actor to itself, delivered when it is due and no 
 it in the queue, so that forgetting it is certain; it and the queue take turns, so that neither starves the other. A
 repeated one keeps to its interval from when it was set: however many times passed, it comes once for all of them.
 
+A handler may hold leases, as a workflow does (`core.leases`); however it ends, they end with it.
+
 An actor whose stored state does not fit its class is held (`diverged`): it refuses its clients, saying what to deploy,
 keeps what other actors send, and goes on when code that fits has been deployed.
 """
@@ -22,13 +24,22 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
+from understudy_runtime.core import leases as leasing
 from understudy_runtime.core.actor.apply import APPLY
 from understudy_runtime.core.actor.commands import MAX_ROUNDS
 from understudy_runtime.core.actor.decide import DECIDE, definition_of, not_for_actors
 from understudy_runtime.core.actor.duties import next_duty
 from understudy_runtime.core.actor.state import MAX_REMINDERS, ActorState, Kept, Reminder
-from understudy_runtime.core.messages import ActorFacts, AnyMessage, Decision, Release, ReplayFrom, SettleJob
-from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.messages import (
+    Activated,
+    ActorFacts,
+    AnyMessage,
+    Decision,
+    Release,
+    ReplayFrom,
+    SettleJob,
+)
+from understudy_runtime.core.records import AnyRecord, LeaseRequested, Replied
 
 __all__ = ["MAX_REMINDERS", "MAX_ROUNDS", "ActorMachine", "ActorState", "Kept", "Reminder"]
 
@@ -43,6 +54,8 @@ class ActorMachine:
         decision = DECIDE.get(type(message), not_for_actors)(state, message, now)
         if state.held is not None:
             decision.activate = decision.activate and type(message) in (Release, SettleJob)
+        if state.leases.held or (type(message) is Activated and leasing.any_requested(decision.append)):
+            leasing.give_back(state.key, state.in_flight, state.leases, decision)
         return decision
 
     def apply(self, state: ActorState, record: AnyRecord, at: float, seq: int) -> None:
@@ -51,12 +64,16 @@ class ActorMachine:
             state.turns += 1
             state.created_at = state.created_at or at
         APPLY[type(record)](state, record, at)
+        if state.leases.held or state.leases.under or type(record) is LeaseRequested:
+            leasing.apply(state.leases, state.in_flight, record)
+            if type(record) is Replied:
+                leasing.handler_over(state.leases)
 
     def next_duty(self, state: ActorState) -> float | None:
         return next_duty(state)
 
     def facts(self, state: ActorState) -> ActorFacts:
-        is_open = state.held is not None or state.calls.under_way
+        is_open = state.held is not None or state.calls.under_way or state.leases.busy
         return ActorFacts(definition_of(state), "held" if state.held else "active", 1, "", is_open)
 
     def replay_from(self, state: ActorState) -> ReplayFrom | None:

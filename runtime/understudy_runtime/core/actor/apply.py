@@ -8,12 +8,15 @@ from typing import Any, Final
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.actor.state import ActorState, Reminder
+from understudy_runtime.core.calls import AskCall
+from understudy_runtime.core.leases import name_of
 from understudy_runtime.core.messages import Hold
 from understudy_runtime.core.records import (
     AnyRecord,
     AskScheduled,
     AttemptDispatched,
     AttemptFailed,
+    AttemptLeft,
     CallAnswered,
     CallCancelled,
     ChildScheduled,
@@ -31,6 +34,10 @@ from understudy_runtime.core.records import (
     JobSubmitted,
     JobUncertain,
     LateResult,
+    LeaseEnded,
+    LeaseRequested,
+    LeaseReturned,
+    OperationScheduled,
     Patched,
     ProgressNoted,
     Released,
@@ -111,6 +118,14 @@ def _ask(state: ActorState, record: AskScheduled, at: float) -> None:
     calling.apply_ask(state.calls, record)
 
 
+def _lease(state: ActorState, record: LeaseRequested, at: float) -> None:
+    state.calls.open[record.call] = AskCall(record.to)
+
+
+def _operation(state: ActorState, record: OperationScheduled, at: float) -> None:
+    state.calls.open[record.call] = AskCall(state.leases.held[name_of(state.in_flight, record.lease)].to)
+
+
 def _outcome(state: ActorState, record: TaskSucceeded | TaskGaveUp | CallAnswered, at: float) -> None:
     calling.apply_outcome(state.calls, record)
 
@@ -157,6 +172,11 @@ APPLY: Final[dict[type, Callable[[ActorState, Any, float], None]]] = {
     TaskScheduled: _scheduled,
     ChildScheduled: _child,
     AskScheduled: _ask,
+    LeaseRequested: _lease,
+    OperationScheduled: _operation,
+    LeaseEnded: _nothing,
+    LeaseReturned: _nothing,
+    AttemptLeft: _nothing,
     TaskSucceeded: _outcome,
     TaskReused: _outcome,
     TaskGaveUp: _outcome,

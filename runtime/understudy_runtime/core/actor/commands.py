@@ -7,6 +7,7 @@ from typing import Final
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import chains
 from understudy_runtime.core import deliveries as delivering
+from understudy_runtime.core import leases as leasing
 from understudy_runtime.core.actor.apply import apply_reminder
 from understudy_runtime.core.actor.duties import earliest_reminder, next_message, wake
 from understudy_runtime.core.actor.state import ActorState, Reminder
@@ -19,6 +20,8 @@ from understudy_runtime.core.records import (
     CallCancelled,
     ChildScheduled,
     Held,
+    LeaseRequested,
+    OperationScheduled,
     ReminderForgotten,
     ReminderSet,
     Replied,
@@ -44,6 +47,10 @@ def activated(state: ActorState, message: Activated, now: float) -> Decision:
                 decision.send.append(_child(state, command))
             case AskScheduled():
                 decision.send.append(_ask(state, command))
+            case LeaseRequested():
+                decision.send.append(leasing.acquire(state.key, state.in_flight, command))
+            case OperationScheduled():
+                decision.send.append(leasing.invoke(state.caller, state.leases, command))
             case CallCancelled(call=number):
                 _give_up(state, decision, number)
             case TimerSet(at=at) if at is not None:
@@ -112,7 +119,8 @@ def _give_up(state: ActorState, decision: Decision, number: int) -> None:
         return
     # Asked for and given up within one activation: a task never starts, a child is cancelled by a second message.
     decision.execute = [dispatch for dispatch in decision.execute if dispatch.token.call != number]
-    decision.append = decision.append + calling.never_began(state.in_flight, decision.append, number)
+    decision.append = decision.append + leasing.never_began(state.in_flight, decision.append, number)
+    decision.append += calling.never_began(state.in_flight, decision.append, number)
     for record in decision.append:
         if type(record) is ChildScheduled and record.call == number and record.wait:
             _let_go(state, decision, number, ChildCall(record.run_id))
@@ -124,7 +132,8 @@ def _leave_nothing_open(state: ActorState, decision: Decision) -> None:
     for number, call in state.calls.open.items():
         if number not in given_up:
             _let_go(state, decision, number, call)
-    decision.append = decision.append + calling.never_began(state.in_flight, decision.append)
+    decision.append = decision.append + leasing.never_began(state.in_flight, decision.append)
+    decision.append += calling.never_began(state.in_flight, decision.append)
     decision.execute = []
 
 

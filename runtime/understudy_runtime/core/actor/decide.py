@@ -8,6 +8,7 @@ from typing import Any, Final
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import chains
 from understudy_runtime.core import deliveries as delivering
+from understudy_runtime.core import leases as leasing
 from understudy_runtime.core.actor.commands import activated
 from understudy_runtime.core.actor.duties import handler_duty, next_message
 from understudy_runtime.core.actor.state import ActorState
@@ -73,12 +74,15 @@ def _unfit(state: ActorState, message: Deliver) -> Refused | None:
 
 def _answer(state: ActorState, message: Answer, now: float) -> Decision:
     if message.execution != state.in_flight or message.call not in state.calls.open:
-        return Decision()
+        return Decision(append=leasing.answer_left(state.leases, message))
     return Decision(append=[CallAnswered(message.call, message.result, message.failure)], activate=True)
 
 
 def _attempt_ended(state: ActorState, message: AttemptEnded, now: float) -> Decision:
-    return calling.attempt_ended(state.caller, state.calls, message, now)
+    decision = calling.attempt_ended(state.caller, state.calls, message, now)
+    if not decision.append:
+        decision.append = leasing.attempt_left(state.leases, message)
+    return decision
 
 
 def _attempt_progressed(state: ActorState, message: AttemptProgressed, now: float) -> Decision:
@@ -100,7 +104,9 @@ def _timer_due(state: ActorState, message: TimerDue, now: float) -> Decision:
 
 
 def _recovered(state: ActorState, message: Recovered, now: float) -> Decision:
-    return calling.recovered(state.caller, state.calls, now)
+    decision = calling.recovered(state.caller, state.calls, now)
+    decision.append += leasing.recovered(state.leases)
+    return decision
 
 
 def _hold(state: ActorState, message: Hold, now: float) -> Decision:

@@ -10,6 +10,7 @@ from msgspec import Raw
 from understudy_runtime.core.calls import Caller, Calls
 from understudy_runtime.core.deliveries import Deliveries
 from understudy_runtime.core.kinds import MaybeRaw
+from understudy_runtime.core.leases import Leases
 from understudy_runtime.core.messages import Hold
 from understudy_runtime.core.records import HandlerQueued
 
@@ -52,6 +53,7 @@ class ActorState(msgspec.Struct, omit_defaults=True):
     queue: list[HandlerQueued] = []
     calls: Calls = msgspec.field(default_factory=Calls)
     deliveries: Deliveries = msgspec.field(default_factory=Deliveries)
+    leases: Leases = msgspec.field(default_factory=Leases)
     timer: float | None = None
     warnings: int = 0
     held: Hold | None = None

@@ -12,6 +12,7 @@ may have had its effect or not, and may have it later still: that of a creation 
 
 from __future__ import annotations
 
+from math import ceil, log2
 from typing import Any, Final
 from zlib import crc32
 
@@ -40,6 +41,8 @@ CALL_TIMEOUT_S: Final = 60.0
 """For whatever only looks: `find`, `check` and `list`."""
 CHECK_EVERY_S: Final = 15.0
 """How often to look at a resource that is being created, where the type does not say."""
+STARTING_EVERY_S: Final = 0.5
+"""How soon to look again at one that was found starting; twice as long each time, up to the type's own interval."""
 NEVER: Final = 1_000_000_000
 _METHODS: Final[dict[What, str]] = {"verify": "check", "stray": "destroy"}
 _UNKNOWN: Final = ("lost", "returned", "timeout", "cancelled")
@@ -247,14 +250,16 @@ def checks_ended(plan: Plan, message: AttemptEnded) -> None:
 
 def _watch(plan: Plan, call: int, known: str) -> None:
     every_s, patience = plan.options.check_every_s or CHECK_EVERY_S, plan.options.unhealthy_after
-    may_fail = known in ("healthy", "starting")
-    watch = Watch(
-        every_s,
-        Raw(msgspec.json.encode(known)),
-        patience if known == "healthy" else 1,
-        patience if may_fail else NEVER,
-        cap_s=every_s,
-    )
+    known_as = Raw(msgspec.json.encode(known))
+    match known:
+        case "starting":  # what was just created may be ready at once, or may not answer yet
+            first_s = min(STARTING_EVERY_S, every_s)
+            errors = patience + ceil(log2(every_s / first_s))
+            watch = Watch(first_s, known_as, 1, errors, factor=2.0, cap_s=every_s, first_s=0.0)
+        case "healthy":
+            watch = Watch(every_s, known_as, patience, patience, cap_s=every_s)
+        case _:
+            watch = Watch(every_s, known_as, 1, NEVER, cap_s=every_s)
     plan.execute(
         Dispatch(
             Token(plan.state.key, 1, call, 1, 1),

@@ -208,7 +208,7 @@ def _deliver(state: RunState, message: Deliver, now: float) -> Decision:
 
 def _answer(state: RunState, message: Answer, now: float) -> Decision:
     if message.execution != state.execution or message.call not in state.calls.open:
-        return Decision()
+        return Decision(append=leasing.answer_left(state.leases, message))
     return Decision(append=[CallAnswered(message.call, message.result, message.failure)], activate=True)
 
 

@@ -16,7 +16,7 @@ from zlib import crc32
 from msgspec import Raw
 
 from understudy.context import current_run
-from understudy.definitions import ActorDefinition, HandlerDefinition
+from understudy.definitions import ActorDefinition, HandlerDefinition, ResourceDefinition
 from understudy.errors import BadInput, BadRequest, Stalled
 from understudy_runtime.core.actor import MAX_REMINDERS, Kept
 from understudy_runtime.core.kinds import Failure
@@ -48,8 +48,16 @@ from understudy_runtime.execution.program.watchdog import Watchdog
 class ActorProgram:
     """Implements `Program` for user-defined actors. StateUnfit if `kept` cannot be made to fit the class."""
 
-    def __init__(self, key: str, definition: ActorDefinition, kept: Kept, watchdog: Watchdog | None) -> None:
+    def __init__(
+        self,
+        key: str,
+        definition: ActorDefinition,
+        kept: Kept,
+        watchdog: Watchdog | None,
+        resources: Mapping[str, ResourceDefinition] | None = None,
+    ) -> None:
         self._key = key
+        self._resources = resources or {}
         self._definition = definition
         self._watchdog = watchdog
         self._instance: Any
@@ -71,7 +79,9 @@ class ActorProgram:
                 if isinstance(record, Delivered):
                     if record.reminder and record.again_at is None:
                         self._reminders.discard(record.reminder)
-                    self._flight = _Flight(self._key, record.delivery, now, self._reminders, self._watchdog)
+                    self._flight = _Flight(
+                        self._key, record.delivery, now, self._reminders, self._watchdog, self._resources
+                    )
             flight = self._flight
             if flight is not None:
                 commands = flight.run(now, inputs, recorded, self._definition.handlers, self._instance)
@@ -158,10 +168,19 @@ class _HandlerCalls(Calls):
 class _Flight:
     """One handler under way, in a loop that ends with it."""
 
-    def __init__(self, key: str, delivery: int, now: float, reminders: set[str], watchdog: Watchdog | None) -> None:
+    def __init__(
+        self,
+        key: str,
+        delivery: int,
+        now: float,
+        reminders: set[str],
+        watchdog: Watchdog | None,
+        resources: Mapping[str, ResourceDefinition],
+    ) -> None:
         context = Context()
         self._loop = WorkflowLoop(crc32(f"{key}:{delivery}".encode()), now, context, watchdog)
         self._calls = _HandlerCalls(key, delivery, self._loop, reminders)
+        self._calls.resources = resources
         context.run(current_run.set, self._calls)
         self._main: RunTask[Any] | None = None
         self._handler: HandlerDefinition | None = None

@@ -59,7 +59,7 @@ from understudy_runtime.execution.program.loop import WorkflowLoop
 from understudy_runtime.execution.program.tasks import RunFuture
 
 answering: ContextVar[int] = ContextVar("understudy_answering", default=0)
-"""In a run: the delivery whose handler this is, 0 elsewhere. What asks and child runs wait for, so does whoever asked."""
+"""In a run: the delivery whose handler this is, 0 elsewhere. What asks and child runs wait for, who asked waits for."""
 MAX_OPEN_CALLS: Final = 100_000
 """Calls that one execution may await at once."""
 
@@ -105,8 +105,8 @@ class Calls:
         self._recorded: Sequence[AnyRecord] | None = None
         self._random: Random | None = None
         self._leases: set[int] = set()
-        self.resources: Mapping[str, ResourceDefinition] | None = None
-        """The types whose resources there can be leases of; None where leases are not to be had."""
+        self.resources: Mapping[str, ResourceDefinition] = {}
+        """The types whose resources there can be leases of."""
         self.commands: list[AnyRecord] = []
 
     # --- the program's side
@@ -193,7 +193,8 @@ class Calls:
     ) -> Awaitable[Any]:
         data, _ = handler.call.encode(args, kwargs)
         number = self._next()
-        self.commands.append(AskScheduled(number, self._address(key_suffix), handler.name, Raw(data), delivery=answering.get()))
+        to = self._address(key_suffix)
+        self.commands.append(AskScheduled(number, to, handler.name, Raw(data), delivery=answering.get()))
 
         def settle(outcome: Outcome) -> Any:
             assert isinstance(outcome, CallAnswered)
@@ -223,8 +224,6 @@ class Calls:
         raise BadRequest("reminders are for actors; a workflow has none")
 
     def request_lease(self, request: LeaseRequest) -> tuple[int, Awaitable[Granted]]:
-        if self.resources is None:
-            raise BadRequest("leases are for workflows: let a run hold it, and tell the actor what came of it")
         number = self._next()
         spec = Raw(request.spec.encode()) if request.spec else None
         self.commands.append(
@@ -274,7 +273,7 @@ class Calls:
         return self._await(call, settle)
 
     def resource(self, kind: str) -> ResourceDefinition:
-        known = self.resources or {}
+        known = self.resources
         if kind not in known:
             raise UnknownName(f"there is no resource type {kind} in this node's apps; they have: {', '.join(known)}")
         return known[kind]
@@ -348,8 +347,10 @@ class Calls:
         data, digest = workflow.call.encode(args, kwargs)
         number = self._next()
         child_id = f"{name_of(self._key)}.{self._execution}.{number}" if run_id is None else run_id
-        behalf = answering.get()
-        child = ChildScheduled(number, workflow.name, child_id, Raw(data), digest, wait, workflow.deadline_s, behalf)
+        behalf, leases = answering.get(), self._leases_here() if wait else ()
+        child = ChildScheduled(
+            number, workflow.name, child_id, Raw(data), digest, wait, workflow.deadline_s, behalf, leases
+        )
         self.commands.append(child)
         return number, child_id
 

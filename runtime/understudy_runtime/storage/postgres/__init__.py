@@ -12,6 +12,20 @@ A server that restarts, fails over or has no connection to spare costs time, up 
 is not durable, which is as durable as the server is told to be: `synchronous_commit` and the like are left alone.
 """
 
-from understudy_runtime.storage.postgres.store import PostgresStore
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from understudy_runtime.storage.postgres.store import PostgresStore
 
 __all__ = ["PostgresStore"]
+
+
+def __getattr__(name: str) -> Any:
+    # The driver takes as long to load as all the rest of a short command, which mostly has no use for it.
+    if name == "PostgresStore":
+        from understudy_runtime.storage.postgres.store import PostgresStore
+
+        return PostgresStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
