@@ -174,11 +174,10 @@ async def _here(job: Any, options: TaskOptions, args: tuple[Any, ...], kwargs: d
     handle = await _awaited(job.submit(str(uuid4()), *args, **kwargs))
     try:
         while True:
-            status = await _awaited(job.poll(handle))
+            status: Pending | Done[Any] | JobFailed = await _awaited(job.poll(handle))
             match status:
                 case Done():
-                    done: Done[Any] = status
-                    return done.result
+                    return status.result
                 case JobFailed(error=error):
                     raise error
                 case _:
@@ -342,12 +341,12 @@ class _StatusCodec(ResultCodec):
         self._final = options.retry.final
 
     def encode(self, value: Any) -> bytes:
-        match value:
+        said: Pending | Done[Any] | JobFailed | None = value
+        match said:
             case Pending():
                 return b'{"state":"pending"}'
             case Done():
-                done: Done[Any] = value
-                return b'{"state":"done","result":' + self._results.encode(done.result) + b"}"
+                return b'{"state":"done","result":' + self._results.encode(said.result) + b"}"
             case JobFailed(error=error):
                 fields = encode_failure(error, self._raises, self._final)
                 failure = {name: given for name, given in fields._asdict().items() if given is not None}
