@@ -140,10 +140,16 @@ def _note_answer(deliveries: Deliveries, waiting: Open, result: Raw | None, fail
 
 
 def remember(deliveries: Deliveries, key: str, what: Remembered) -> None:
+    """Take note of a command, and forget old ones: but not while one is open, because it could come again."""
     remembered = deliveries.remembered
+    still_open: dict[str, Remembered] = {}
     while remembered:
         oldest = next(iter(remembered))
-        if len(remembered) < MAX_REMEMBERED and remembered[oldest].at > what.at - REMEMBERED_S:
+        count = len(remembered) + len(still_open)
+        if count < MAX_REMEMBERED and remembered[oldest].at > what.at - REMEMBERED_S:
             break
-        del remembered[oldest]
+        known = remembered.pop(oldest)
+        if known.delivery in deliveries.open:
+            still_open[oldest] = known
+    remembered |= still_open
     remembered[key] = what
