@@ -6,6 +6,7 @@ Whatever was decided is recovered from every snapshot as it was.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -42,6 +43,7 @@ def test_the_documented_diagram_is_that_of_the_table() -> None:
     drawn = [line.strip() for line in diagram().splitlines()]
     start = lines.index(drawn[0])
     assert lines[start : start + len(drawn)] == drawn
+    assert diagram() in (Path(__file__).parents[2] / "ARCHITECTURE.md").read_text()
 
 
 def test_every_state_can_be_left_and_reached() -> None:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.storage.database import Database
@@ -55,6 +55,11 @@ STEPS = st.builds(
     created_at=st.sampled_from([1.0, 2.0]),
     parked_until=TIMES,
 )
+
+
+def sending(*, again: bool = False) -> Step:
+    """A turn that sends its own actor a message; or takes that in, and sends one that bears the same number."""
+    return Step(KEYS[0], False, False, False, False, [KEYS[0]], again, int(again), "", "running", 1.0, None)
 
 
 class World:
@@ -132,6 +137,7 @@ def test_the_stores_of_one_node_agree(batches: list[list[Step]]) -> None:
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(BATCHES)
+@example([[sending()], [sending(again=True)]])
 def test_the_stores_of_many_nodes_agree(database: Database, batches: list[list[Step]]) -> None:
     url = database.wiped()
     asyncio.run(agree(batches, MemoryStore(MemoryData(shards=16)), PostgresStore(url)))

@@ -38,6 +38,7 @@ class Writes:
         self._snapshots: dict[str, tuple[int, bytes]] = {}
         self._sent: dict[tuple[str, str, int], list[tuple[int, InboxRow]]] = {}
         self._consumed: list[tuple[Any, ...]] = []
+        self._freed: set[tuple[str, str, int]] = set()
         self._blobs: list[tuple[int, str, Blob]] = []
         shard_by_key: dict[str, int] = {}
         for turn in batch:
@@ -63,10 +64,12 @@ class Writes:
             self._rows[turn.key] = _created_as_before(turn.row, self._rows.get(turn.key))
         if turn.snapshot is not None:
             self._snapshots[turn.key] = (turn.seq, turn.snapshot)
-        for message in turn.sent:
-            self._sent.setdefault((message.to, message.sender, message.sender_seq), []).append((shard, message))
         if turn.consumed:
             self._consume(shard, turn)
+        for message in turn.sent:
+            name = (message.to, message.sender, message.sender_seq)
+            # A name that the batch frees is still taken: sent twice, it is refused as it is where it is not free.
+            self._sent.setdefault(name, []).extend([(shard, message)] * (2 if name in self._freed else 1))
         for blob in turn.blobs:
             self._blobs.append((shard, turn.key, blob))
 
@@ -75,6 +78,7 @@ class Writes:
         for sender, sender_seq in turn.consumed:
             if self._sent.pop((turn.key, sender, sender_seq), None) is None:
                 self._consumed.append((shard, turn.key, sender, sender_seq))
+                self._freed.add((turn.key, sender, sender_seq))
 
     def fence(self, incarnation: str) -> list[Any]:
         """The arguments of what each commit begins with."""
