@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 from msgspec import Raw
 
-from understudy.options import RetryPolicy, TaskOptions
+from understudy.options import JobOptions, RetryPolicy, TaskOptions
 from understudy_runtime.core.kinds import Failure, Sender
 from understudy_runtime.core.messages import (
     Activated,
@@ -239,6 +240,23 @@ def test_what_nobody_awaits_is_gone_with_its_node() -> None:
     assert run.returned == [("default/lock/l", 7)]
     run.ended(2)
     assert len(run.returned) == 1
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+def test_a_job_that_is_still_to_be_stopped_keeps_its_lease_when_the_node_is_lost(awaited: bool) -> None:
+    """As of a run that has ended, and of one that goes on and no longer awaits it."""
+    run = Run(LOCK)
+    options = TaskOptions(job=JobOptions(poll=True, cancel=True))
+    run.granted(7, TaskScheduled(2, "step", ARGS, options=options, digest="d", leases=(1,)))
+    run.turn(AttemptEnded(Token(KEY, 1, 2, 1, 1), Raw(b'"job-1"')))
+    run.turn(Terminate()) if awaited else run.turn(Cancel(), CallCancelled(2), LeaseEnded(1))
+    run.turn(TimerDue())
+    assert run.returned == []
+    again = run.turn(Recovered())
+    assert run.returned == [], "its job has not been cancelled yet"
+    assert [dispatch.task for dispatch in again.execute] == ["step.cancel"]
+    run.turn(AttemptEnded(again.execute[0].token, NULL))
+    assert run.returned == [("default/lock/l", 7)]
 
 
 def test_a_report_from_before_the_node_was_lost_ends_nothing() -> None:

@@ -38,7 +38,9 @@ ConfigFile = Annotated[
     str,
     typer.Option("--config", metavar="FILE", envvar="UNDERSTUDY_CONFIG", help="A TOML file; options count before it."),
 ]
-Store = Annotated[str | None, typer.Option("--store", metavar="URL", help="A file, or sqlite:///path/to/file.")]
+Store = Annotated[
+    str | None, typer.Option("--store", metavar="URL", help="A file, sqlite:///path/to/file, or postgresql://.")
+]
 Listen = Annotated[
     str | None,
     typer.Option("--listen", metavar="HOST:PORT", help=f"Where the gRPC door is [{DEFAULT_ADDRESS}]; port 0 is any."),

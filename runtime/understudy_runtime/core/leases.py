@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
-from understudy_runtime.core.calls import Caller, idempotency_key
+from understudy_runtime.core.calls import Caller, Calls, idempotency_key
 from understudy_runtime.core.keys import RUN, kind_of, namespace_of
 from understudy_runtime.core.kinds import Sender
 from understudy_runtime.core.messages import Answer, AttemptEnded, Decision, Send, Token
@@ -139,9 +139,14 @@ def answer_left(leases: Leases, message: Answer) -> list[AnyRecord]:
     return [AttemptLeft(message.call, message.execution)]
 
 
-def recovered(leases: Leases) -> list[AnyRecord]:
-    """The node that ran them is gone, and with it the attempts that nobody awaits."""
-    return [AttemptLeft(task.call, task.execution) for task in leases.under.values() if task.left and not task.answered]
+def recovered(leases: Leases, calls: Calls) -> list[AnyRecord]:
+    """The node that ran them is gone, and with it the attempts nobody awaits. A job goes on until it is stopped."""
+    stopping = {(job.execution, job.call) for job in calls.stopping.values()}
+    return [
+        AttemptLeft(task.call, task.execution)
+        for task in leases.under.values()
+        if task.left and not task.answered and (task.execution, task.call) not in stopping
+    ]
 
 
 def any_requested(records: list[AnyRecord]) -> bool:

@@ -23,7 +23,6 @@ from understudy.resource_door import SettledAs
 from understudy.resourcing import ResourceDescription
 from understudy.schedules import IfScheduleExists
 from understudy.scheduling import RangeOverlap, ScheduleDescription, ScheduleSpec
-from understudy_runtime.core.membership import Member
 
 Admit = Callable[[], None]
 """Asked on the engine's loop for each start, tell and ask. Raises Overloaded if the node cannot carry any more."""
@@ -198,26 +197,6 @@ class Definitions(Protocol):
         ...
 
     def all(self) -> Sequence[DefinitionInfo]: ...
-
-
-class Routes(Protocol):
-    """Who runs which actor, as far as this node knows; it may be late. Used on the engine's loop."""
-
-    def here(self, key: str) -> bool:
-        """This node's engine does."""
-        ...
-
-    def where(self, key: str) -> Member | None:
-        """None: nobody, or nobody known. This node's own member: it is about to, and does not yet."""
-        ...
-
-    def lives(self, member: Member) -> bool:
-        """This life of that node is still a member."""
-        ...
-
-    async def changed(self, timeout_s: float) -> None:
-        """Returns when something of this may be different, or after so long."""
-        ...
 
 
 class Cluster(Protocol):

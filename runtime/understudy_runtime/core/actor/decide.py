@@ -105,7 +105,7 @@ def _timer_due(state: ActorState, message: TimerDue, now: float) -> Decision:
 
 def _recovered(state: ActorState, message: Recovered, now: float) -> Decision:
     decision = calling.recovered(state.caller, state.calls, now)
-    decision.append += leasing.recovered(state.leases)
+    decision.append += leasing.recovered(state.leases, state.calls)
     return decision
 
 

@@ -122,7 +122,7 @@ class Job:
             case "hold":
                 detail = (
                     f"call {self.number}: whether attempt {call.attempt} of {call.task} was submitted is not known; "
-                    "look in the outside system, and then say so: `understudy jobs settle`"
+                    "look in the outside system, and then say so: `run.settle_job(call, handle)`"
                 )
                 return Decision(append=[JobUncertain(self.number, call.attempt), Held("uncertain", detail)])
             case "fail":

@@ -243,7 +243,7 @@ def _recovered(state: RunState, message: Recovered, now: float) -> Decision:
         decision = calling.stops_recovered(state.caller, state.calls, now)
     else:
         decision = calling.recovered(state.caller, state.calls, now)
-    decision.append += leasing.recovered(state.leases)
+    decision.append += leasing.recovered(state.leases, state.calls)
     return decision
 
 
@@ -262,7 +262,8 @@ def _release(state: RunState, message: Release, now: float) -> Decision:
         why = f"run {state.key} is not held, it is {state.status}: there is nothing to release it from"
         return Decision(reply=Refused("BadRequest", why))
     if unsettled := jobs.uncertain(state.calls):
-        why = f"run {state.key}: settle call {unsettled[0]} first, with `understudy jobs settle`; {state.held.detail}"
+        first = f"settle call {unsettled[0]} first, with `run.settle_job(call, handle)`"
+        why = f"run {state.key}: {first}; {state.held.detail}"
         return Decision(reply=Refused("BadRequest", why))
     released = Released(message.idempotency_key)
     return Decision(append=[released], activate=True, timer=state.timer, reply=Accepted())
