@@ -109,22 +109,20 @@ class LocalSchedules:
         return reply
 
     async def list_schedules(self, *, limit: int) -> list[ScheduleDescription]:
-        return [described for _, described in (await self.schedule_page(limit=limit))[0]]
+        places, _ = await self.schedule_places(limit=limit)
+        described = await asyncio.gather(*(self._describe_if_there(schedule_id) for _, schedule_id in places))
+        return [each for each in described if each is not None]
 
-    async def schedule_page(
-        self, *, limit: int, before: Place | None = None
-    ) -> tuple[list[tuple[Place, ScheduleDescription]], Place | None]:
-        """At most `limit` of those that come after the place `before` in the list, newest first, each with its own
-        place; and the place of the last of them, if there are more.
+    async def schedule_places(self, *, limit: int, before: Place | None = None) -> tuple[list[Place], Place | None]:
+        """At most `limit` of those that come after the place `before` in the list, newest first; and the last of them,
+        if there are more.
         """
         limit = min(limit, MAX_LISTED)
         cursor = None if before is None else (before[0], schedule_key(self._namespace, checked_schedule_id(before[1])))
         found = [row for status in STATUSES for row in await self._rows(status, limit + 1, cursor)]
         newest = sorted(found, key=lambda row: (row.created_at, row.key), reverse=True)
         places = [(row.created_at, id_of(row.key)) for row in newest[:limit]]
-        described = await asyncio.gather(*(self._describe_if_there(schedule_id) for _, schedule_id in places))
-        there = [(place, each) for place, each in zip(places, described, strict=True) if each is not None]
-        return there, places[-1] if len(newest) > limit else None
+        return places, places[-1] if len(newest) > limit else None
 
     async def pause_schedule(self, schedule_id: str, note: str, *, idempotency_key: str = "") -> None:
         await self._tell(schedule_id, PauseSchedule(clean_text(note), idempotency_key))

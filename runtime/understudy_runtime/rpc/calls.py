@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final, Protocol
 
 from understudy.errors import Overloaded, UnknownName
 from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, values_pb2
 from understudy_runtime.rpc import wire
 from understudy_runtime.rpc.actors import ActorCalls
-from understudy_runtime.rpc.entrance import Entrance
 from understudy_runtime.rpc.errors import NodeClosing
 from understudy_runtime.rpc.limits import MAX_PAGE, PAGE_BYTES, Limits
-from understudy_runtime.rpc.ports import Cluster, Definitions, DoorOf, ServedDoor
+from understudy_runtime.rpc.ports import Behave, Cluster, Definitions, DoorOf, ServedDoor
 from understudy_runtime.rpc.resources import ResourceCalls
 from understudy_runtime.rpc.schedules import ScheduleCalls
 
@@ -22,29 +21,38 @@ RUN: Final = "run"
 ENDED: Final = frozenset({"succeeded", "failed", "cancelled", "terminated", "timed_out"})
 
 
+class Behaviours(Protocol):
+    """The methods that are calls, whoever carries them out."""
+
+    def behaviour(self, method: str) -> Callable[[Any], Any]: ...
+
+
 class Calls(ActorCalls, ResourceCalls, ScheduleCalls):
     """Named after the methods of the services; the errors they raise are for `errors.refusal`."""
 
-    def __init__(
-        self, door_of: DoorOf, definitions: Definitions, cluster: Cluster, limits: Limits, entrance: Entrance
-    ) -> None:
+    def __init__(self, door_of: DoorOf, definitions: Definitions, cluster: Cluster, limits: Limits) -> None:
         self._door_of = door_of
         self._definitions = definitions
         self._cluster = cluster
         self._limits = limits
-        self.entrance = entrance
-        """Asked by whoever takes a call in, before it comes here."""
         self._waiting: set[asyncio.Task[object]] = set()
-        self._closing = False
+        self.closing = False
+        self.anywhere: Behave = self.behaviour
+        """Looks for calls that others need to be answered; in a cluster, wherever that can be done."""
 
     @property
     def waiting(self) -> int:
         """Calls that await a run's end or a handler."""
         return len(self._waiting)
 
+    def behaviour(self, method: str) -> Callable[[Any], Any]:
+        """The method of that name."""
+        behave: Callable[[Any], Any] = getattr(self, method)
+        return behave
+
     def close(self) -> None:
         """Tell all who wait to wait elsewhere, and take no more of them, and no new runs."""
-        self._closing = True
+        self.closing = True
         for task in self._waiting:
             task.cancel()
 
@@ -72,7 +80,7 @@ class Calls(ActorCalls, ResourceCalls, ScheduleCalls):
             outcome = waited.outcome if waited.HasField("outcome") else None
             return runs_pb2.StartAndWaitResponse(run_id=started.run_id, outcome=outcome)
         given, digest = wire.call(start.input, self._definitions.workflow(start.workflow))
-        with self._place():
+        with self.place():
             ended = await self._door(start.namespace).run(
                 start.workflow,
                 given,
@@ -103,7 +111,7 @@ class Calls(ActorCalls, ResourceCalls, ScheduleCalls):
         timeout_s = wire.duration_s(request.timeout) if request.HasField("timeout") else None
         try:
             async with asyncio.timeout(timeout_s):
-                with self._place():
+                with self.place():
                     ended = await self._door(request.namespace).wait(request.run_id)
         except TimeoutError:
             return runs_pb2.WaitRunResponse()
@@ -168,7 +176,7 @@ class Calls(ActorCalls, ResourceCalls, ScheduleCalls):
                     continue
                 if described.status in ENDED:
                     return
-                with self._place():
+                with self.place():
                     await changed.wait()
         finally:
             forget()
@@ -186,7 +194,7 @@ class Calls(ActorCalls, ResourceCalls, ScheduleCalls):
         door, key = self._door(request.namespace), wire.key(request.idempotency_key)
         args = await self._handler_call(door, request.address, request.handler, request.arguments)
         to = wire.address(request.address)
-        with self._place():
+        with self.place():
             answered = await door.ask(
                 to,
                 request.handler,
@@ -228,16 +236,16 @@ class Calls(ActorCalls, ResourceCalls, ScheduleCalls):
     # ---
 
     def _let_in(self) -> None:
-        if self._closing:
+        if self.closing:
             raise NodeClosing
 
     def _door(self, namespace: str) -> ServedDoor:
         return self._door_of(wire.namespace(namespace))
 
     @contextmanager
-    def _place(self) -> Generator[None]:
+    def place(self) -> Generator[None]:
         """Wait inside as one of a bounded number, and no longer than the node is open."""
-        if self._closing:
+        if self.closing:
             raise NodeClosing
         if len(self._waiting) >= self._limits.max_waiting:
             raise Overloaded(f"{self._limits.max_waiting} calls are waiting on this node; try again later")
@@ -247,7 +255,7 @@ class Calls(ActorCalls, ResourceCalls, ScheduleCalls):
         try:
             yield
         except asyncio.CancelledError:
-            if self._closing:
+            if self.closing:
                 raise NodeClosing from None
             raise
         finally:

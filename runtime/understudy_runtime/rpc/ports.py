@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from understudy.actor_info import ActorDescription, ActorStatus, ActorSummary
 from understudy.cluster import DefinitionInfo, NodeInfo
@@ -26,6 +26,10 @@ from understudy.scheduling import RangeOverlap, ScheduleDescription, ScheduleSpe
 
 Admit = Callable[[], None]
 """Asked on the engine's loop for each start, tell and ask. Raises Overloaded if the node cannot carry any more."""
+
+
+Behave = Callable[[str], Callable[[Any], Any]]
+"""By its name, a method: of one request, whose answer is awaited, or whose answers are iterated over."""
 
 
 def everybody() -> None:
@@ -58,11 +62,11 @@ class ServedSchedules(Protocol):
 
     async def describe_schedule(self, schedule_id: str) -> ScheduleDescription: ...
 
-    async def schedule_page(
+    async def schedule_places(
         self, *, limit: int, before: tuple[float, str] | None = None
-    ) -> tuple[list[tuple[tuple[float, str], ScheduleDescription]], tuple[float, str] | None]:
-        """At most `limit` of those that come after `before` in the list, each with its place in it; and where it goes
-        on, if it does."""
+    ) -> tuple[list[tuple[float, str]], tuple[float, str] | None]:
+        """Of at most `limit` of those that come after `before` in the list, the place in it: creation time and id; and
+        the last of these, if the list goes on."""
         ...
 
     async def pause_schedule(self, schedule_id: str, note: str, *, idempotency_key: str = "") -> None: ...

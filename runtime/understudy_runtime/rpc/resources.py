@@ -25,7 +25,7 @@ class ResourceCalls:
     def _door(self, namespace: str) -> ServedDoor:
         raise NotImplementedError
 
-    def _place(self) -> AbstractContextManager[None]:
+    def place(self) -> AbstractContextManager[None]:
         """Of a call that waits; Overloaded or NodeClosing if there is none."""
         raise NotImplementedError
 
@@ -33,7 +33,7 @@ class ResourceCalls:
         wanted = _wanted(request)
         ttl_s = wire.duration_s(request.ttl) if request.HasField("ttl") else DEFAULT_TTL_S
         patience_s = wire.duration_s(request.patience) if request.HasField("patience") else None
-        with self._place():
+        with self.place():
             granted = await self._door(request.namespace).acquire_lease_within(
                 wanted, holder=request.holder, ttl_s=ttl_s, patience_s=patience_s
             )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from understudy.errors import UnknownName
 from understudy_proto.v1 import schedules_pb2
 from understudy_runtime.rpc import schedule_wire, wire
 from understudy_runtime.rpc.limits import PAGE_BYTES
-from understudy_runtime.rpc.ports import Definitions, ServedDoor
+from understudy_runtime.rpc.ports import Behave, Definitions, ServedDoor
 
 
 class ScheduleCalls:
     """Named after the methods of the service; the errors they raise are for `errors.refusal`."""
 
     _definitions: Definitions
+    anywhere: Behave
 
     def _door(self, namespace: str) -> ServedDoor:
         raise NotImplementedError
@@ -37,19 +41,31 @@ class ScheduleCalls:
         return schedules_pb2.GetScheduleResponse(schedule=schedule_wire.schedule(described))
 
     async def list_schedules(self, request: schedules_pb2.ListSchedulesRequest) -> schedules_pb2.ListSchedulesResponse:
-        found, goes_on_at = await self._door(request.namespace).schedule_page(
+        places, goes_on_at = await self._door(request.namespace).schedule_places(
             limit=wire.page_size(request.page_size), before=schedule_wire.place(request.page_token)
         )
+        found = await asyncio.gather(*(self._looked_at(request.namespace, name) for _, name in places))
         page: list[schedules_pb2.Schedule] = []
         size = 0
-        for place, described in found:
-            page.append(schedule_wire.schedule(described))
-            size += page[-1].ByteSize()
-            if size > PAGE_BYTES and len(page) < len(found):
+        for place, schedule in zip(places, found, strict=True):
+            if schedule is None:
+                continue
+            page.append(schedule)
+            size += schedule.ByteSize()
+            if size > PAGE_BYTES and place != places[-1]:
                 goes_on_at = place
                 break
         token = "" if goes_on_at is None else wire.token(goes_on_at)
         return schedules_pb2.ListSchedulesResponse(schedules=page, next_page_token=token)
+
+    async def _looked_at(self, namespace: str, schedule_id: str) -> schedules_pb2.Schedule | None:
+        """None if it was deleted meanwhile."""
+        request = schedules_pb2.GetScheduleRequest(namespace=namespace, schedule_id=schedule_id)
+        try:
+            found: schedules_pb2.GetScheduleResponse = await self.anywhere("get_schedule")(request)
+        except UnknownName:
+            return None
+        return found.schedule
 
     async def pause_schedule(self, request: schedules_pb2.PauseScheduleRequest) -> schedules_pb2.PauseScheduleResponse:
         door, key = self._door(request.namespace), wire.key(request.idempotency_key)

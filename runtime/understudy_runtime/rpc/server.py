@@ -7,25 +7,26 @@ shielded); it is opened and closed by whoever builds the node, on the engine's l
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import grpc.aio
 from google.protobuf import message_factory
-from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from understudy.errors import BadInput, BadRequest
-from understudy_proto.v1 import actors_pb2, nodes_pb2, resources_pb2, runs_pb2, schedules_pb2, sessions_pb2
-from understudy_runtime.rpc.calls import Calls
+from understudy_proto.v1 import sessions_pb2
+from understudy_runtime.rpc.calls import Behaviours, Calls
 from understudy_runtime.rpc.entrance import Entrance
 from understudy_runtime.rpc.errors import Refusal, refusal, to_trailers
 from understudy_runtime.rpc.gate import Pass
 from understudy_runtime.rpc.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Limits
+from understudy_runtime.rpc.methods import SERVICES, snake
+from understudy_runtime.rpc.neighbours import HOP
 from understudy_runtime.rpc.ports import Admit, Cluster, Definitions, DoorOf, everybody
 from understudy_runtime.rpc.sessions import Sessions
 
@@ -33,24 +34,21 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Stream = Callable[[Context], Awaitable[Refusal | None]]
 """A method that reads and writes its stream itself; why the node ended it, if it did."""
 
-_CALLS: Final = (
-    runs_pb2.DESCRIPTOR,
-    actors_pb2.DESCRIPTOR,
-    schedules_pb2.DESCRIPTOR,
-    resources_pb2.DESCRIPTOR,
-    nodes_pb2.DESCRIPTOR,
-)
-_WORDS: Final = re.compile(r"(?<!^)(?=[A-Z])")
-
-
-def services(file: FileDescriptor) -> list[ServiceDescriptor]:
-    return list(file.services_by_name.values())
+Forward = Callable[[Calls], Behaviours]
+"""What carries out all calls, where some are other nodes'; given the calls that are carried out here."""
 
 
 class Serving:
     """A server that runs. `address` is "host:port", with the port it got."""
 
-    def __init__(self, address: str, calls: Calls, sessions: Sessions, health_of: health.aio.HealthServicer) -> None:
+    def __init__(
+        self,
+        address: str,
+        calls: tuple[Calls, Calls],
+        sessions: tuple[Sessions, Sessions],
+        health_of: health.aio.HealthServicer,
+    ) -> None:
+        """Calls and sessions of clients, and of other nodes."""
         self.address: Final = address
         self._calls = calls
         self._sessions = sessions
@@ -59,18 +57,25 @@ class Serving:
     @property
     def waiting(self) -> int:
         """Calls of clients that await a run's end or a handler."""
-        return self._calls.waiting
+        return sum(calls.waiting for calls in self._calls)
 
     @property
     def unread(self) -> int:
         """Calls of clients that have come in and have not been looked at."""
-        return self._sessions.unread
+        return sum(sessions.unread for sessions in self._sessions)
 
     async def leave(self) -> None:
         """Say that the node is not serving any longer, and send those who wait elsewhere."""
         await self._health.enter_graceful_shutdown()
-        self._calls.close()
-        self._sessions.close()
+        self._end(0)
+
+    def close(self) -> None:
+        """Send the other nodes away, too."""
+        self._end(1)
+
+    def _end(self, which: int) -> None:
+        self._calls[which].close()
+        self._sessions[which].close()
 
 
 @asynccontextmanager
@@ -86,6 +91,7 @@ async def serving(
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     passes: Callable[[Context], Pass] | None = None,
     streams: Sequence[tuple[ServiceDescriptor, dict[str, Stream]]] = (),
+    forward: Forward | None = None,
     grace_s: float = 1.0,
 ) -> AsyncGenerator[Serving]:
     """Serve on `listen` ("host:port", port 0 for any) for as long as the block lasts.
@@ -94,19 +100,30 @@ async def serving(
     `streams` are further services whose methods read and write their streams themselves. BadRequest if the
     address cannot be had. Calls under way get `grace_s` seconds to end in.
     """
-    limits = limits or Limits()
-    calls = Calls(door_of, definitions, cluster, limits, Entrance(admit))
-    sessions = Sessions(calls, limits, passes)
+    limits, entrance = limits or Limits(), Entrance(admit)
+    calls = Calls(door_of, definitions, cluster, limits)
+    behaviours = calls if forward is None else forward(calls)
+    # For the other nodes this one goes on until its last actor has moved.
+    own = Calls(door_of, definitions, cluster, limits)
+
+    def behaviours_for(context: Context) -> Behaviours:
+        return own if _is_node(context) else behaviours
+
+    clients, nodes = (Sessions(each, entrance, limits, passes) for each in (behaviours, own))
+
+    async def session(context: Context) -> Refusal | None:
+        return await (nodes if _is_node(context) else clients).calls(context)
+
     health_of = health.aio.HealthServicer()
     server = grpc.aio.server(
         interceptors=list(interceptors), options=_options(limits), maximum_concurrent_rpcs=limits.max_streams
     )
     table: list[tuple[ServiceDescriptor, dict[str, Stream]]] = [
-        *((service, {}) for file in _CALLS for service in services(file)),
-        (sessions_pb2.DESCRIPTOR.services_by_name["SessionService"], {"Calls": sessions.calls}),
+        *((service, {}) for service in SERVICES),
+        (sessions_pb2.DESCRIPTOR.services_by_name["SessionService"], {"Calls": session}),
         *streams,
     ]
-    server.add_generic_rpc_handlers([_handlers(service, given, calls) for service, given in table])
+    server.add_generic_rpc_handlers([_handlers(service, given, behaviours_for, entrance) for service, given in table])
     health_pb2_grpc.add_HealthServicer_to_server(health_of, server)
     names = [service.full_name for service, _ in table]
     health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -115,11 +132,12 @@ async def serving(
     await server.start()
     for name in ("", *names):
         await health_of.set(name, health_pb2.HealthCheckResponse.SERVING)
-    served = Serving(address, calls, sessions, health_of)
+    served = Serving(address, (calls, own), (clients, nodes), health_of)
     try:
         yield served
     finally:
         await served.leave()
+        served.close()
         await server.stop(grace_s)
 
 
@@ -152,18 +170,28 @@ def _options(limits: Limits) -> list[tuple[str, Any]]:
     ]
 
 
+def _is_node(context: Context) -> bool:
+    """Whether another node asks this one to carry out itself what it asks for."""
+    return any(key == HOP for key, _ in context.invocation_metadata() or ())
+
+
 # --- methods by their descriptors
 
 
-def _handlers(service: ServiceDescriptor, streams: dict[str, Stream], calls: Calls) -> grpc.GenericRpcHandler:
+def _handlers(
+    service: ServiceDescriptor,
+    streams: dict[str, Stream],
+    behaviours_for: Callable[[Context], Behaviours],
+    entrance: Entrance,
+) -> grpc.GenericRpcHandler:
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
     for method in service.methods:
         if method.name in streams:
             handlers[method.name] = _handler(method, _streaming(streams[method.name]))
         elif method.server_streaming:
-            handlers[method.name] = _handler(method, _told(getattr(calls, _snake(method.name))))
+            handlers[method.name] = _handler(method, _told(behaviours_for, snake(method.name)))
         else:
-            handlers[method.name] = _handler(method, _answered(calls.entrance, getattr(calls, _snake(method.name))))
+            handlers[method.name] = _handler(method, _answered(behaviours_for, entrance, snake(method.name)))
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
@@ -202,21 +230,21 @@ def _read_strictly(kind: type[Message]) -> Callable[[bytes], Message]:
     return read
 
 
-def _answered(entrance: Entrance, method: Callable[[Any], Awaitable[Any]]) -> Any:
+def _answered(behaviours_for: Callable[[Context], Behaviours], entrance: Entrance, method: str) -> Any:
     async def behave(request: Any, context: Context) -> Any:
         try:
             entrance.let_in(_message(request))
-            return await method(request)
+            return await behaviours_for(context).behaviour(method)(request)
         except Exception as error:
             return await _abort(context, refusal(error))
 
     return behave
 
 
-def _told(method: Callable[[Any], AsyncIterator[Any]]) -> Any:
+def _told(behaviours_for: Callable[[Context], Behaviours], method: str) -> Any:
     async def behave(request: Any, context: Context) -> None:
         try:
-            async for response in method(_message(request)):
+            async for response in behaviours_for(context).behaviour(method)(_message(request)):
                 await context.write(response)
         except Exception as error:
             await _abort(context, refusal(error))
@@ -244,7 +272,3 @@ def _message(request: Any) -> Any:
 
 async def _abort(context: Context, refused: Refusal) -> Any:
     await context.abort(refused.code, refused.message, to_trailers(refused))
-
-
-def _snake(name: str) -> str:
-    return _WORDS.sub("_", name).lower()

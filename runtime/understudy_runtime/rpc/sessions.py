@@ -15,7 +15,8 @@ import grpc.aio
 
 from understudy.errors import BadInput, BadRequest, Overloaded
 from understudy_proto.v1 import actors_pb2, runs_pb2, schedules_pb2, sessions_pb2
-from understudy_runtime.rpc.calls import Calls
+from understudy_runtime.rpc.calls import Behaviours
+from understudy_runtime.rpc.entrance import Entrance
 from understudy_runtime.rpc.errors import NodeClosing, Refusal, refusal, to_error
 from understudy_runtime.rpc.gate import Pass
 from understudy_runtime.rpc.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Limits
@@ -44,8 +45,15 @@ METHODS: Final = _methods()
 class Sessions:
     """SessionService."""
 
-    def __init__(self, calls: Calls, limits: Limits, passes: Callable[[Context], Pass] | None = None) -> None:
-        self._calls = calls
+    def __init__(
+        self,
+        behaviours: Behaviours,
+        entrance: Entrance,
+        limits: Limits,
+        passes: Callable[[Context], Pass] | None = None,
+    ) -> None:
+        self._behaviours = behaviours
+        self._entrance = entrance
         self._limits = limits
         self._passes = passes
         self._open: set[_Session] = set()
@@ -57,7 +65,8 @@ class Sessions:
 
     async def calls(self, context: Context) -> Refusal | None:
         """One session, from its first request to its last answer; why the node ended it, if it did."""
-        session = _Session(self._calls, self._limits, context, None if self._passes is None else self._passes(context))
+        caller = None if self._passes is None else self._passes(context)
+        session = _Session(self._behaviours, self._entrance, self._limits, context, caller)
         self._open.add(session)
         try:
             return await session.serve()
@@ -71,8 +80,11 @@ class Sessions:
 
 
 class _Session:
-    def __init__(self, calls: Calls, limits: Limits, context: Context, caller: Pass | None) -> None:
-        self._calls = calls
+    def __init__(
+        self, behaviours: Behaviours, entrance: Entrance, limits: Limits, context: Context, caller: Pass | None
+    ) -> None:
+        self._behaviours = behaviours
+        self._entrance = entrance
         self._limits = limits
         self._context = context
         self._caller = caller
@@ -153,7 +165,7 @@ class _Session:
         if self._caller is not None and (refused := self._caller.judge(METHODS[kind])) is not None:
             return refused
         try:
-            self._calls.entrance.let_in(request)
+            self._entrance.let_in(request)
         except Overloaded as overloaded:
             return refusal(overloaded)
         return None
@@ -165,7 +177,7 @@ class _Session:
 
     async def _carry_out(self, number: int, kind: str, request: Any) -> None:
         try:
-            response = await getattr(self._calls, kind)(request)
+            response = await self._behaviours.behaviour(kind)(request)
             self._answer(number, **{kind: response})
         except Exception as error:
             self._answer(number, error=to_error(refusal(error)))

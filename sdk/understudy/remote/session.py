@@ -56,7 +56,8 @@ class _Open:
 class Session:
     """Used on one event loop. `patience_s`: how long calls wait for a node to be reached again.
 
-    With `retry_overloaded` that is also how long they go on asking a node that is too busy.
+    With `retry_overloaded` that is also how long they go on asking a node that is too busy. What a node leaves undone
+    because it closes is asked of the next one, unless the session does not care to live for that (`outlives_closing`).
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Session:
         patience_s: float,
         *,
         retry_overloaded: bool = True,
+        outlives_closing: bool = True,
     ) -> None:
         self._stream = channel.stream_stream(
             METHOD,
@@ -77,6 +79,7 @@ class Session:
         self._metadata = tuple(metadata)
         self._patience_s = patience_s
         self._overloaded_s = patience_s if retry_overloaded else 0.0
+        self._outlives_closing = outlives_closing
         self._loop = asyncio.get_running_loop()
         self._prefix = os.urandom(8).hex()
         self._count = 0
@@ -227,8 +230,9 @@ class Session:
                 continue
             if kind != "error":
                 opened.answer.set_result(getattr(result, kind))
-            elif result.error.reason != CLOSING:  # a node that closes leaves the call to our next stream
+            elif result.error.reason != CLOSING or not self._outlives_closing:
                 opened.answer.set_exception(of_error(result.error))
+            # Otherwise the node closes, and leaves the call to our next stream.
 
     # --- what goes wrong
 
