@@ -66,6 +66,17 @@ class NodeInfo(msgspec.Struct, frozen=True):
     open_calls: int = 0
     workers: tuple[WorkerInfo, ...] = ()
     waiting: tuple[WaitingTasks, ...] = ()
+    shards: int = 0
+
+
+class ShardInfo(msgspec.Struct, frozen=True):
+    """See `Shard` in nodes.proto."""
+
+    shard_id: int
+    node_id: str
+    term: int
+    writer: str
+    head: int
 
 
 class HandlerInfo(msgspec.Struct, frozen=True):

@@ -26,41 +26,47 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1funderstudy_proto/v1/nodes.proto\x12\runderstudy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10ListNodesRequest\"7\n\x11ListNodesResponse\x12\"\n\x05nodes\x18\x01 \x03(\x0b\x32\x13.understudy.v1.Node\"\xdd\x02\n\x04Node\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12)\n\x06status\x18\x03 \x01(\x0e\x32\x19.understudy.v1.NodeStatus\x12.\n\nstarted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x62uild\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x17\n\x0fresident_actors\x18\x07 \x01(\x05\x12\x15\n\ropen_attempts\x18\x08 \x01(\x05\x12\x12\n\nopen_calls\x18\t \x01(\x05\x12\r\n\x05turns\x18\n \x01(\x03\x12\x0f\n\x07trouble\x18\x0b \x01(\t\x12&\n\x07workers\x18\x0c \x03(\x0b\x32\x15.understudy.v1.Worker\x12,\n\x07waiting\x18\r \x03(\x0b\x32\x1b.understudy.v1.WaitingTasks\"\xce\x02\n\x06Worker\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12+\n\x06status\x18\x03 \x01(\x0e\x32\x1b.understudy.v1.WorkerStatus\x12\r\n\x05slots\x18\x04 \x01(\x05\x12\x0c\n\x04used\x18\x05 \x01(\x05\x12\x0e\n\x06queues\x18\x06 \x03(\t\x12\x0e\n\x06labels\x18\x07 \x03(\t\x12\r\n\x05\x62uild\x18\x08 \x01(\t\x12\r\n\x05\x61gent\x18\t \x01(\t\x12-\n\tjoined_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rblocked_since\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x62locked_task\x18\x0c \x01(\t\x12\x12\n\nblocked_at\x18\r \x01(\t\x12\x0f\n\x07trouble\x18\x0e \x01(\t\"\xa8\x01\n\x0cWaitingTasks\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05slots\x18\x04 \x01(\x05\x12\x0e\n\x06labels\x18\x05 \x03(\t\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12)\n\x05since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07workers\x18\x08 \x01(\x05\"M\n\x10\x44rainNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x13\n\x11\x44rainNodeResponse\"\x18\n\x16ListDefinitionsRequest\"I\n\x17ListDefinitionsResponse\x12.\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0b\x32\x19.understudy.v1.Definition\"\x91\x01\n\nDefinition\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.understudy.v1.DefinitionKind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03\x61pp\x18\x03 \x01(\t\x12\x11\n\tsignature\x18\x04 \x01(\t\x12(\n\x08handlers\x18\x05 \x03(\x0b\x32\x16.understudy.v1.Handler\"<\n\x07Handler\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08readonly\x18\x02 \x01(\x08\x12\x11\n\tsignature\x18\x03 \x01(\t*\x8a\x01\n\nNodeStatus\x12\x1b\n\x17NODE_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12NODE_STATUS_ACTIVE\x10\x01\x12\x17\n\x13NODE_STATUS_BLOCKED\x10\x02\x12\x18\n\x14NODE_STATUS_DRAINING\x10\x03\x12\x14\n\x10NODE_STATUS_LOST\x10\x04*\xad\x01\n\x0cWorkerStatus\x12\x1d\n\x19WORKER_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14WORKER_STATUS_ACTIVE\x10\x01\x12\x19\n\x15WORKER_STATUS_BLOCKED\x10\x02\x12\x16\n\x12WORKER_STATUS_AWAY\x10\x03\x12\x19\n\x15WORKER_STATUS_LEAVING\x10\x04\x12\x16\n\x12WORKER_STATUS_LOST\x10\x05*\x84\x01\n\x0e\x44\x65\x66initionKind\x12\x1f\n\x1b\x44\x45\x46INITION_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45\x46INITION_KIND_WORKFLOW\x10\x01\x12\x19\n\x15\x44\x45\x46INITION_KIND_ACTOR\x10\x02\x12\x18\n\x14\x44\x45\x46INITION_KIND_TASK\x10\x03\x32\x8f\x02\n\x0bNodeService\x12N\n\tListNodes\x12\x1f.understudy.v1.ListNodesRequest\x1a .understudy.v1.ListNodesResponse\x12N\n\tDrainNode\x12\x1f.understudy.v1.DrainNodeRequest\x1a .understudy.v1.DrainNodeResponse\x12`\n\x0fListDefinitions\x12%.understudy.v1.ListDefinitionsRequest\x1a&.understudy.v1.ListDefinitionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1funderstudy_proto/v1/nodes.proto\x12\runderstudy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10ListNodesRequest\"7\n\x11ListNodesResponse\x12\"\n\x05nodes\x18\x01 \x03(\x0b\x32\x13.understudy.v1.Node\"\xed\x02\n\x04Node\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12)\n\x06status\x18\x03 \x01(\x0e\x32\x19.understudy.v1.NodeStatus\x12.\n\nstarted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x62uild\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x17\n\x0fresident_actors\x18\x07 \x01(\x05\x12\x15\n\ropen_attempts\x18\x08 \x01(\x05\x12\x12\n\nopen_calls\x18\t \x01(\x05\x12\r\n\x05turns\x18\n \x01(\x03\x12\x0f\n\x07trouble\x18\x0b \x01(\t\x12&\n\x07workers\x18\x0c \x03(\x0b\x32\x15.understudy.v1.Worker\x12,\n\x07waiting\x18\r \x03(\x0b\x32\x1b.understudy.v1.WaitingTasks\x12\x0e\n\x06shards\x18\x0e \x01(\x05\"\x13\n\x11ListShardsRequest\":\n\x12ListShardsResponse\x12$\n\x06shards\x18\x01 \x03(\x0b\x32\x14.understudy.v1.Shard\"V\n\x05Shard\x12\x10\n\x08shard_id\x18\x01 \x01(\x05\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x0c\n\x04term\x18\x03 \x01(\x03\x12\x0e\n\x06writer\x18\x04 \x01(\t\x12\x0c\n\x04head\x18\x05 \x01(\x03\"\xce\x02\n\x06Worker\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12+\n\x06status\x18\x03 \x01(\x0e\x32\x1b.understudy.v1.WorkerStatus\x12\r\n\x05slots\x18\x04 \x01(\x05\x12\x0c\n\x04used\x18\x05 \x01(\x05\x12\x0e\n\x06queues\x18\x06 \x03(\t\x12\x0e\n\x06labels\x18\x07 \x03(\t\x12\r\n\x05\x62uild\x18\x08 \x01(\t\x12\r\n\x05\x61gent\x18\t \x01(\t\x12-\n\tjoined_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rblocked_since\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x62locked_task\x18\x0c \x01(\t\x12\x12\n\nblocked_at\x18\r \x01(\t\x12\x0f\n\x07trouble\x18\x0e \x01(\t\"\xa8\x01\n\x0cWaitingTasks\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05slots\x18\x04 \x01(\x05\x12\x0e\n\x06labels\x18\x05 \x03(\t\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12)\n\x05since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07workers\x18\x08 \x01(\x05\"M\n\x10\x44rainNodeRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x13\n\x11\x44rainNodeResponse\"\x18\n\x16ListDefinitionsRequest\"I\n\x17ListDefinitionsResponse\x12.\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0b\x32\x19.understudy.v1.Definition\"\x91\x01\n\nDefinition\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.understudy.v1.DefinitionKind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03\x61pp\x18\x03 \x01(\t\x12\x11\n\tsignature\x18\x04 \x01(\t\x12(\n\x08handlers\x18\x05 \x03(\x0b\x32\x16.understudy.v1.Handler\"<\n\x07Handler\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08readonly\x18\x02 \x01(\x08\x12\x11\n\tsignature\x18\x03 \x01(\t*\x8a\x01\n\nNodeStatus\x12\x1b\n\x17NODE_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12NODE_STATUS_ACTIVE\x10\x01\x12\x17\n\x13NODE_STATUS_BLOCKED\x10\x02\x12\x18\n\x14NODE_STATUS_DRAINING\x10\x03\x12\x14\n\x10NODE_STATUS_LOST\x10\x04*\xad\x01\n\x0cWorkerStatus\x12\x1d\n\x19WORKER_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14WORKER_STATUS_ACTIVE\x10\x01\x12\x19\n\x15WORKER_STATUS_BLOCKED\x10\x02\x12\x16\n\x12WORKER_STATUS_AWAY\x10\x03\x12\x19\n\x15WORKER_STATUS_LEAVING\x10\x04\x12\x16\n\x12WORKER_STATUS_LOST\x10\x05*\x84\x01\n\x0e\x44\x65\x66initionKind\x12\x1f\n\x1b\x44\x45\x46INITION_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45\x46INITION_KIND_WORKFLOW\x10\x01\x12\x19\n\x15\x44\x45\x46INITION_KIND_ACTOR\x10\x02\x12\x18\n\x14\x44\x45\x46INITION_KIND_TASK\x10\x03\x32\xe2\x02\n\x0bNodeService\x12N\n\tListNodes\x12\x1f.understudy.v1.ListNodesRequest\x1a .understudy.v1.ListNodesResponse\x12N\n\tDrainNode\x12\x1f.understudy.v1.DrainNodeRequest\x1a .understudy.v1.DrainNodeResponse\x12Q\n\nListShards\x12 .understudy.v1.ListShardsRequest\x1a!.understudy.v1.ListShardsResponse\x12`\n\x0fListDefinitions\x12%.understudy.v1.ListDefinitionsRequest\x1a&.understudy.v1.ListDefinitionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'understudy_proto.v1.nodes_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NODESTATUS']._serialized_start=1464
-  _globals['_NODESTATUS']._serialized_end=1602
-  _globals['_WORKERSTATUS']._serialized_start=1605
-  _globals['_WORKERSTATUS']._serialized_end=1778
-  _globals['_DEFINITIONKIND']._serialized_start=1781
-  _globals['_DEFINITIONKIND']._serialized_end=1913
+  _globals['_NODESTATUS']._serialized_start=1649
+  _globals['_NODESTATUS']._serialized_end=1787
+  _globals['_WORKERSTATUS']._serialized_start=1790
+  _globals['_WORKERSTATUS']._serialized_end=1963
+  _globals['_DEFINITIONKIND']._serialized_start=1966
+  _globals['_DEFINITIONKIND']._serialized_end=2098
   _globals['_LISTNODESREQUEST']._serialized_start=115
   _globals['_LISTNODESREQUEST']._serialized_end=133
   _globals['_LISTNODESRESPONSE']._serialized_start=135
   _globals['_LISTNODESRESPONSE']._serialized_end=190
   _globals['_NODE']._serialized_start=193
-  _globals['_NODE']._serialized_end=542
-  _globals['_WORKER']._serialized_start=545
-  _globals['_WORKER']._serialized_end=879
-  _globals['_WAITINGTASKS']._serialized_start=882
-  _globals['_WAITINGTASKS']._serialized_end=1050
-  _globals['_DRAINNODEREQUEST']._serialized_start=1052
-  _globals['_DRAINNODEREQUEST']._serialized_end=1129
-  _globals['_DRAINNODERESPONSE']._serialized_start=1131
-  _globals['_DRAINNODERESPONSE']._serialized_end=1150
-  _globals['_LISTDEFINITIONSREQUEST']._serialized_start=1152
-  _globals['_LISTDEFINITIONSREQUEST']._serialized_end=1176
-  _globals['_LISTDEFINITIONSRESPONSE']._serialized_start=1178
-  _globals['_LISTDEFINITIONSRESPONSE']._serialized_end=1251
-  _globals['_DEFINITION']._serialized_start=1254
-  _globals['_DEFINITION']._serialized_end=1399
-  _globals['_HANDLER']._serialized_start=1401
-  _globals['_HANDLER']._serialized_end=1461
-  _globals['_NODESERVICE']._serialized_start=1916
-  _globals['_NODESERVICE']._serialized_end=2187
+  _globals['_NODE']._serialized_end=558
+  _globals['_LISTSHARDSREQUEST']._serialized_start=560
+  _globals['_LISTSHARDSREQUEST']._serialized_end=579
+  _globals['_LISTSHARDSRESPONSE']._serialized_start=581
+  _globals['_LISTSHARDSRESPONSE']._serialized_end=639
+  _globals['_SHARD']._serialized_start=641
+  _globals['_SHARD']._serialized_end=727
+  _globals['_WORKER']._serialized_start=730
+  _globals['_WORKER']._serialized_end=1064
+  _globals['_WAITINGTASKS']._serialized_start=1067
+  _globals['_WAITINGTASKS']._serialized_end=1235
+  _globals['_DRAINNODEREQUEST']._serialized_start=1237
+  _globals['_DRAINNODEREQUEST']._serialized_end=1314
+  _globals['_DRAINNODERESPONSE']._serialized_start=1316
+  _globals['_DRAINNODERESPONSE']._serialized_end=1335
+  _globals['_LISTDEFINITIONSREQUEST']._serialized_start=1337
+  _globals['_LISTDEFINITIONSREQUEST']._serialized_end=1361
+  _globals['_LISTDEFINITIONSRESPONSE']._serialized_start=1363
+  _globals['_LISTDEFINITIONSRESPONSE']._serialized_end=1436
+  _globals['_DEFINITION']._serialized_start=1439
+  _globals['_DEFINITION']._serialized_end=1584
+  _globals['_HANDLER']._serialized_start=1586
+  _globals['_HANDLER']._serialized_end=1646
+  _globals['_NODESERVICE']._serialized_start=2101
+  _globals['_NODESERVICE']._serialized_end=2455
 # @@protoc_insertion_point(module_scope)

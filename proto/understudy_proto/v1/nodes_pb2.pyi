@@ -61,7 +61,7 @@ class ListNodesResponse(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("node_id", "address", "status", "started_at", "build", "version", "resident_actors", "open_attempts", "open_calls", "turns", "trouble", "workers", "waiting")
+    __slots__ = ("node_id", "address", "status", "started_at", "build", "version", "resident_actors", "open_attempts", "open_calls", "turns", "trouble", "workers", "waiting", "shards")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +75,7 @@ class Node(_message.Message):
     TROUBLE_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
+    SHARDS_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     address: str
     status: NodeStatus
@@ -88,7 +89,32 @@ class Node(_message.Message):
     trouble: str
     workers: _containers.RepeatedCompositeFieldContainer[Worker]
     waiting: _containers.RepeatedCompositeFieldContainer[WaitingTasks]
-    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., status: _Optional[_Union[NodeStatus, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., build: _Optional[str] = ..., version: _Optional[str] = ..., resident_actors: _Optional[int] = ..., open_attempts: _Optional[int] = ..., open_calls: _Optional[int] = ..., turns: _Optional[int] = ..., trouble: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., waiting: _Optional[_Iterable[_Union[WaitingTasks, _Mapping]]] = ...) -> None: ...
+    shards: int
+    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., status: _Optional[_Union[NodeStatus, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., build: _Optional[str] = ..., version: _Optional[str] = ..., resident_actors: _Optional[int] = ..., open_attempts: _Optional[int] = ..., open_calls: _Optional[int] = ..., turns: _Optional[int] = ..., trouble: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., waiting: _Optional[_Iterable[_Union[WaitingTasks, _Mapping]]] = ..., shards: _Optional[int] = ...) -> None: ...
+
+class ListShardsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListShardsResponse(_message.Message):
+    __slots__ = ("shards",)
+    SHARDS_FIELD_NUMBER: _ClassVar[int]
+    shards: _containers.RepeatedCompositeFieldContainer[Shard]
+    def __init__(self, shards: _Optional[_Iterable[_Union[Shard, _Mapping]]] = ...) -> None: ...
+
+class Shard(_message.Message):
+    __slots__ = ("shard_id", "node_id", "term", "writer", "head")
+    SHARD_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    WRITER_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    shard_id: int
+    node_id: str
+    term: int
+    writer: str
+    head: int
+    def __init__(self, shard_id: _Optional[int] = ..., node_id: _Optional[str] = ..., term: _Optional[int] = ..., writer: _Optional[str] = ..., head: _Optional[int] = ...) -> None: ...
 
 class Worker(_message.Message):
     __slots__ = ("worker_id", "name", "status", "slots", "used", "queues", "labels", "build", "agent", "joined_at", "blocked_since", "blocked_task", "blocked_at", "trouble")

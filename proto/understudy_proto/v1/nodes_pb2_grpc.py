@@ -45,6 +45,11 @@ class NodeServiceStub:
                 request_serializer=understudy__proto_dot_v1_dot_nodes__pb2.DrainNodeRequest.SerializeToString,
                 response_deserializer=understudy__proto_dot_v1_dot_nodes__pb2.DrainNodeResponse.FromString,
                 _registered_method=True)
+        self.ListShards = channel.unary_unary(
+                '/understudy.v1.NodeService/ListShards',
+                request_serializer=understudy__proto_dot_v1_dot_nodes__pb2.ListShardsRequest.SerializeToString,
+                response_deserializer=understudy__proto_dot_v1_dot_nodes__pb2.ListShardsResponse.FromString,
+                _registered_method=True)
         self.ListDefinitions = channel.unary_unary(
                 '/understudy.v1.NodeService/ListDefinitions',
                 request_serializer=understudy__proto_dot_v1_dot_nodes__pb2.ListDefinitionsRequest.SerializeToString,
@@ -71,6 +76,13 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListShards(self, request, context):
+        """The shards of the store, and who has them. None where a single node has the whole store.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDefinitions(self, request, context):
         """The workflows, actors and tasks that the nodes have the code for.
         """
@@ -90,6 +102,11 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.DrainNode,
                     request_deserializer=understudy__proto_dot_v1_dot_nodes__pb2.DrainNodeRequest.FromString,
                     response_serializer=understudy__proto_dot_v1_dot_nodes__pb2.DrainNodeResponse.SerializeToString,
+            ),
+            'ListShards': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListShards,
+                    request_deserializer=understudy__proto_dot_v1_dot_nodes__pb2.ListShardsRequest.FromString,
+                    response_serializer=understudy__proto_dot_v1_dot_nodes__pb2.ListShardsResponse.SerializeToString,
             ),
             'ListDefinitions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDefinitions,
@@ -152,6 +169,33 @@ class NodeService:
             '/understudy.v1.NodeService/DrainNode',
             understudy__proto_dot_v1_dot_nodes__pb2.DrainNodeRequest.SerializeToString,
             understudy__proto_dot_v1_dot_nodes__pb2.DrainNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListShards(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.v1.NodeService/ListShards',
+            understudy__proto_dot_v1_dot_nodes__pb2.ListShardsRequest.SerializeToString,
+            understudy__proto_dot_v1_dot_nodes__pb2.ListShardsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -532,6 +532,12 @@ class Engine:
             self._let_go(cell)
         self._forget_watchers(shards)
 
+    async def scan(self) -> None:
+        """Have all actors here take what the store keeps for them; returns when they have it. StoreError."""
+        if self._sharding is not None and self._mail is not None:
+            self.wake(await self._sharding.store.scan_inbox(tuple(self._sharding.shards)))
+            await self._mail.settled()
+
     def wake(self, keys: Collection[str]) -> None:
         """Have these actors take what the store keeps for them, as far as they are run here."""
         for key in keys:

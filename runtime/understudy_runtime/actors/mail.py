@@ -39,6 +39,11 @@ class Mail:
         if self._reader is not None:
             self._consumed.update((key, name) for name in names)
 
+    async def settled(self) -> None:
+        """Returns when all that was asked for until now has been delivered, or could not be read."""
+        while (reader := self._reader) is not None:
+            await asyncio.wait([reader])
+
     async def close(self) -> None:
         if self._reader is not None:
             self._reader.cancel()

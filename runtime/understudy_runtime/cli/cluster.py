@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from understudy.cluster import DefinitionInfo, NodeInfo, WaitingTasks, WorkerInfo
+from understudy.cluster import DefinitionInfo, NodeInfo, ShardInfo, WaitingTasks, WorkerInfo
 from understudy_runtime.cli.connected import connected
 from understudy_runtime.cli.options import Node
 from understudy_runtime.cli.output import note, results_only
@@ -15,7 +15,7 @@ from understudy_runtime.cli.refusals import refusals
 from understudy_runtime.cli.render import moment, pretty
 from understudy_runtime.cli.tables import show_table
 
-NODES: Final = ("NODE", "ADDRESS", "STATUS", "SINCE", "ACTORS", "CALLS", "SLOTS", "BUILD", "TROUBLE")
+NODES: Final = ("NODE", "ADDRESS", "STATUS", "SINCE", "SHARDS", "ACTORS", "CALLS", "SLOTS", "BUILD", "TROUBLE")
 """Below each node, indented, who runs tasks for it: used slots of all, and what keeps it from working."""
 
 
@@ -40,6 +40,25 @@ def drain_node(node: Node, node_id: str, grace_s: float | None) -> None:
     with results_only(), refusals():
         asyncio.run(asked())
         note(f"node {node_id} leaves; `understudy nodes list` shows how far it is, as long as it is there")
+
+
+SHARDS: Final = ("SHARD", "NODE", "TERM", "WRITER", "HEAD")
+
+
+def list_shards(node: Node, as_json: bool) -> None:
+    async def asked() -> list[ShardInfo]:
+        async with connected(node) as door:
+            return await door.list_shards()
+
+    with results_only() as output, refusals():
+        found = asyncio.run(asked())
+        if as_json:
+            output.result(pretty(found))
+        elif found:
+            rows = [(str(s.shard_id), s.node_id, str(s.term), s.writer, str(s.head)) for s in found]
+            show_table(output, SHARDS, rows)
+        else:
+            note("no shards: one node has the whole store")
 
 
 def list_definitions(node: Node, as_json: bool) -> None:
@@ -90,6 +109,7 @@ def _node_cells(node: NodeInfo) -> tuple[str, ...]:
         node.address,
         node.status,
         moment(node.started_at) or "",
+        str(node.shards or ""),
         str(node.resident_actors),
         str(node.open_calls),
         f"{sum(worker.used for worker in alive)}/{sum(worker.slots for worker in alive)}",
@@ -104,6 +124,7 @@ def _worker_cells(worker: WorkerInfo) -> tuple[str, ...]:
         "",
         worker.status,
         moment(worker.joined_at) or "",
+        "",
         "",
         "",
         f"{worker.used}/{worker.slots}",

@@ -9,6 +9,7 @@ import typer
 from understudy_runtime.cli.options import AsJson, Node, connecting
 
 nodes = typer.Typer(help="Look at the nodes of a cluster, and ask them to leave.", no_args_is_help=True)
+shards = typer.Typer(help="Look at the parts of the store that the nodes of a cluster share.", no_args_is_help=True)
 definitions = typer.Typer(help="Look at what nodes have the code for.", no_args_is_help=True)
 
 
@@ -35,6 +36,15 @@ def drain_node(
     from understudy_runtime.cli.cluster import drain_node
 
     drain_node(node, id, grace_s)
+
+
+@shards.command("list")
+@connecting
+def list_shards(node: Node, json: AsJson = False) -> None:
+    """Who runs each shard, and under which term."""
+    from understudy_runtime.cli.cluster import list_shards
+
+    list_shards(node, json)
 
 
 @definitions.command("list")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from understudy_runtime.cli.actor_commands import actors
-from understudy_runtime.cli.cluster_commands import definitions, nodes
+from understudy_runtime.cli.cluster_commands import definitions, nodes, shards
 from understudy_runtime.cli.dev import dev
 from understudy_runtime.cli.node import node, tokens
 from understudy_runtime.cli.options import DEFAULT_NAMESPACE, DEFAULT_STORE, AsJson, Input, Namespace, StoreUrl
@@ -28,6 +28,7 @@ app.command("node")(node)
 app.command("dev")(dev)
 app.command("worker")(worker)
 app.add_typer(nodes, name="nodes")
+app.add_typer(shards, name="shards")
 app.add_typer(definitions, name="definitions")
 app.add_typer(tokens, name="tokens")
 app.add_typer(schedules, name="schedules")

@@ -92,6 +92,30 @@ def node(
     tokens: Annotated[
         str | None, typer.Option("--tokens", metavar="FILE", help="Who may do what; see `understudy tokens new`.")
     ] = None,
+    etcd: Annotated[
+        str | None,
+        typer.Option("--etcd", metavar="URL,...", help="The etcd of this node's cluster [it is in none]."),
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", metavar="NAME", help="The name of the cluster [understudy].")
+    ] = None,
+    etcd_ca: Annotated[
+        str | None, typer.Option("--etcd-ca", metavar="PEM", help="Authorities of etcd's certificate.")
+    ] = None,
+    etcd_cert: Annotated[
+        str | None, typer.Option("--etcd-cert", metavar="PEM", help="What this node shows to etcd.")
+    ] = None,
+    etcd_key: Annotated[str | None, typer.Option("--etcd-key", metavar="PEM", help="Its key.")] = None,
+    session_s: Annotated[
+        float | None,
+        typer.Option("--session-s", metavar="SECONDS", help="Silence after which others take over [10]."),
+    ] = None,
+    peer_ca: Annotated[
+        str | None, typer.Option("--peer-ca", metavar="PEM", help="Authorities of the other nodes' certificates.")
+    ] = None,
+    peer_token: Annotated[
+        str | None, typer.Option("--peer-token", metavar="FILE", help="The admin token for other nodes.")
+    ] = None,
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Let anybody who can connect do anything.")
     ] = None,
@@ -126,6 +150,14 @@ def node(
         "tls_key": tls_key,
         "tls_client_ca": tls_client_ca,
         "tokens": tokens,
+        "etcd": etcd,
+        "cluster": cluster,
+        "etcd_ca": etcd_ca,
+        "etcd_cert": etcd_cert,
+        "etcd_key": etcd_key,
+        "session_s": session_s,
+        "peer_ca": peer_ca,
+        "peer_token": peer_token,
         "insecure": insecure,
         "log_format": None if log_format is None else log_format.value,
         "log_level": None if log_level is None else log_level.value,

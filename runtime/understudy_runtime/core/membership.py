@@ -11,6 +11,8 @@ from typing import Protocol
 
 import msgspec
 
+from understudy.errors import UnderstudyError
+
 
 class Member(msgspec.Struct, frozen=True, omit_defaults=True):
     """One life of a node (`incarnation`). `address` is where its gRPC door can be reached by others.
@@ -94,5 +96,5 @@ class Coordinator(Protocol):
         ...
 
 
-class CoordinatorError(Exception):
+class CoordinatorError(UnderstudyError):
     """The coordinator cannot be reached, or refuses. The message is for the operator."""

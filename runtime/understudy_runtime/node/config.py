@@ -16,8 +16,12 @@ import msgspec
 
 from understudy.errors import BadRequest
 from understudy_runtime.node.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, Address, parse_address
+from understudy_runtime.storage.urls import is_database
 
 ENV_PREFIX: Final = "UNDERSTUDY_"
+_FILES: Final = (
+    "tls_cert", "tls_key", "tls_client_ca", "tokens", "etcd_ca", "etcd_cert", "etcd_key", "peer_ca", "peer_token",
+)  # fmt: skip
 
 
 class BadConfig(BadRequest):
@@ -37,6 +41,24 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """host:port at which clients and other nodes reach the door. Empty: as `listen` says."""
     http: str = ""
     """host:port of /metrics, /livez and /readyz, in plain HTTP. Empty: not served."""
+    etcd: str = ""
+    """URLs of etcd, separated by commas: this node is one of a cluster, which shares a database as its `store`.
+    Empty: it has the store for itself."""
+    cluster: str = "understudy"
+    """The name of the cluster, of which there may be several in one etcd."""
+    etcd_ca: str = ""
+    """PEM file with the authorities of etcd's certificate."""
+    etcd_cert: str = ""
+    """PEM file with the certificate that this node shows to etcd. Needs `etcd_key`."""
+    etcd_key: str = ""
+    """PEM file with the key of `etcd_cert`."""
+    session_s: float = 10.0
+    """Seconds without a sign of life after which the other nodes of the cluster take over. On a busy machine, less than
+    5 costs false alarms."""
+    peer_ca: str = ""
+    """PEM file with the authorities of the other nodes' certificates. To them, this node shows `tls_cert`."""
+    peer_token: str = ""
+    """File with the token, of the role admin, that this node shows to the others."""
     name: str = ""
     """The node's name in logs and lists, unique among nodes that live. Empty: host name and process id."""
     grace_s: float = 30.0
@@ -66,6 +88,10 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     insecure: bool = False
     """Listen on other than loopback without TLS and tokens. Costs all the safety there is: whoever can connect may run
     the tasks."""
+
+    @property
+    def etcd_urls(self) -> tuple[str, ...]:
+        return tuple(url.strip().rstrip("/") for url in self.etcd.split(",") if url.strip())
 
     @property
     def address(self) -> Address:
@@ -157,7 +183,18 @@ def _check(config: NodeConfig, names: Mapping[str, str]) -> None:
     require("processes", 0 <= config.processes <= 1_000, "from 0 to 1000")
     require("tls_key", bool(config.tls_key) == bool(config.tls_cert), "tls_cert and tls_key need one another")
     require("tls_client_ca", not config.tls_client_ca or bool(config.tls_cert), "it needs tls_cert and tls_key")
-    for field in ("tls_cert", "tls_key", "tls_client_ca", "tokens"):
+    require("etcd_key", bool(config.etcd_key) == bool(config.etcd_cert), "etcd_cert and etcd_key need one another")
+    require("session_s", 1 <= config.session_s <= 600, "from 1 to 600 seconds")
+    require(
+        "etcd",
+        all(url.startswith(("http://", "https://")) for url in config.etcd_urls),
+        "write URLs with commas between them, such as http://10.0.0.1:2379,http://10.0.0.2:2379",
+    )
+    require(
+        "store", not config.etcd or is_database(config.store), "the nodes of a cluster share a postgresql:// database"
+    )
+    require("cluster", 0 < len(config.cluster) <= 64 and "/" not in config.cluster, "1 to 64 characters, no '/'")
+    for field in _FILES:
         value = getattr(config, field)
         require(field, not value or Path(value).is_file(), "there is no such file")
     require(

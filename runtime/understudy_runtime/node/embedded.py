@@ -20,6 +20,7 @@ from understudy_runtime.node.bridge import Bridge
 from understudy_runtime.node.clocks import SystemClock
 from understudy_runtime.node.doors import LocalDoor
 from understudy_runtime.node.node import Node, Settings, running
+from understudy_runtime.node.seat import Clustering
 from understudy_runtime.storage.urls import open_url
 
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -47,13 +48,20 @@ class NodeThread:
     """Runs a node on a thread of its own. Used from the caller's loop."""
 
     def __init__(
-        self, apps: Sequence[App], store: Store, settings: Settings, make_clock: MakeClock, alongside: Alongside
+        self,
+        apps: Sequence[App],
+        store: Store,
+        settings: Settings,
+        make_clock: MakeClock,
+        alongside: Alongside,
+        clustering: Clustering | None,
     ) -> None:
         self._apps = apps
         self._store = store
         self._settings = settings
         self._make_clock = make_clock
         self._alongside = alongside
+        self._clustering = clustering
         self._callers_loop = asyncio.get_running_loop()
         self._started: Future[tuple[Node, Bridge, LocalDoor]] = Future()
         self._stopped: Future[None] = Future()
@@ -97,7 +105,7 @@ class NodeThread:
 
     async def _main(self) -> None:
         async with (
-            running(self._apps, self._store, self._make_clock(), self._settings, self._fail) as node,
+            running(self._apps, self._store, self._make_clock(), self._settings, self._fail, self._clustering) as node,
             self._alongside(node),
         ):
             self._started.set_result((node, *node.door(self._callers_loop)))
@@ -119,9 +127,10 @@ async def open_node(
     settings: Settings,
     make_clock: MakeClock,
     alongside: Alongside = _nothing_else,
+    clustering: Clustering | None = None,
 ) -> AsyncGenerator[Opened, None]:
     """A node in a thread of its own, and a door to it for the caller's loop."""
-    thread = NodeThread(apps, store, settings, make_clock, alongside)
+    thread = NodeThread(apps, store, settings, make_clock, alongside, clustering)
     interval = sys.getswitchinterval()
     node, bridge, door = await thread.start()
     sys.setswitchinterval(min(interval, SWITCH_INTERVAL_S))

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from understudy.app import App
 from understudy.definitions import TaskDefinition, WorkflowDefinition
-from understudy.errors import BadDefinition
+from understudy.errors import BadDefinition, BadRequest
 from understudy_runtime.actors.engine import Engine
+from understudy_runtime.actors.sharding import Sharding
 from understudy_runtime.core.actor import ActorMachine
 from understudy_runtime.core.keys import RUN, SCHEDULE
+from understudy_runtime.core.membership import Member
 from understudy_runtime.core.messages import Machine
-from understudy_runtime.core.ports import Clock, Store
+from understudy_runtime.core.ports import Clock, ShardedStore, Store
 from understudy_runtime.core.run import RunMachine
 from understudy_runtime.core.schedule import ScheduleMachine
 from understudy_runtime.execution.calendar import ZoneCalendar
@@ -31,6 +34,7 @@ from understudy_runtime.node.bridge import Bridge
 from understudy_runtime.node.doors import LocalDoor
 from understudy_runtime.node.resources import driver_tasks, machine_for, resource_machines
 from understudy_runtime.node.schedules import declare
+from understudy_runtime.node.seat import Clustering, Seat
 
 RESIDENT_BYTES: Final = 32 * 2**20
 GRACE_S: Final = 2.0
@@ -61,6 +65,8 @@ class Node:
     """A node that runs. `engine` and `executor` are for the node's own loop; `door` makes doors for callers' loops.
 
     `door_over` makes one for a namespace, over a bridge that is there. `pool` takes in other workers, if any may come.
+    `namespace` is where callers are that name none. `seat` is its seat in a cluster, if it is in one; it is taken by
+    whoever opens the door.
     """
 
     def __init__(
@@ -71,6 +77,8 @@ class Node:
         pool: WorkerPool | None,
         door: Callable[[asyncio.AbstractEventLoop], tuple[Bridge, LocalDoor]],
         door_over: Callable[[Bridge, str], LocalDoor],
+        namespace: str,
+        seat: Seat | None = None,
     ) -> None:
         self.name = name
         self.engine = engine
@@ -78,10 +86,14 @@ class Node:
         self.pool = pool
         self.door = door
         self.door_over = door_over
+        self.namespace = namespace
+        self.seat = seat
 
     async def drain(self, grace_s: float) -> None:
-        """Start no more attempts, and let those that run end by themselves for at most `grace_s`."""
-        await (self.pool or self.executor).drain(grace_s)
+        """Start no more attempts, and let those that run end by themselves for at most `grace_s`; of a cluster's nodes,
+        hand the shards over meanwhile."""
+        leaving = [] if self.seat is None else [self.seat.leave(grace_s)]
+        await asyncio.gather((self.pool or self.executor).drain(grace_s), *leaving)
 
 
 @asynccontextmanager
@@ -91,8 +103,12 @@ async def running(
     clock: Clock,
     settings: Settings,
     on_failed: Callable[[BaseException], None],
+    clustering: Clustering | None = None,
 ) -> AsyncGenerator[Node, None]:
-    """A node over `store` for as long as the block lasts. StoreError if the store cannot be had."""
+    """A node over `store` for as long as the block lasts. StoreError if the store cannot be had.
+
+    With `clustering` it is one of many that share the store, which then is a `ShardedStore`.
+    """
     name = settings.name or f"{socket.gethostname()}-{os.getpid()}"
     build = next((app.build for app in apps if app.build), "")
     watchdog = Watchdog()
@@ -104,7 +120,13 @@ async def running(
     local = LocalExecutor(
         tasks | driver_tasks(apps), clock, node=name, limits=settings.limits, build=build, logs=settings.logs
     )
-    await store.open(name, clock.now())
+    sharding = None
+    member = Member(name, uuid.uuid4().hex, "", build, clock.now())
+    if clustering is None:
+        await store.open(name, clock.now())
+    else:
+        sharding = Sharding(shared(store))
+        await sharding.store.join(name, member.incarnation, clock.now())
     try:
         watchdog.start()
         pool = WorkerPool(clock, local, node=name, run_tasks=settings.run_tasks) if settings.workers else None
@@ -119,8 +141,15 @@ async def running(
             memory_bytes=settings.resident_bytes,
             window_s=settings.window_s,
             on_failed=on_failed,
+            sharding=sharding,
         )
         executor.open(engine.report)
+        seat = None
+        if clustering is not None and sharding is not None:
+            seat = Seat(
+                clustering, member, engine, sharding, clock,
+                opened=lambda: declare(engine, settings.namespace, apps, sharding.has),
+            )  # fmt: skip
 
         def door(callers_loop: asyncio.AbstractEventLoop) -> tuple[Bridge, LocalDoor]:
             bridge = Bridge(engine, callers_loop)
@@ -131,14 +160,24 @@ async def running(
 
         try:
             await engine.start()
-            await declare(engine, settings.namespace, apps)
-            yield Node(name, engine, local, pool, door, door_over)
+            if seat is None:
+                await declare(engine, settings.namespace, apps)
+            yield Node(name, engine, local, pool, door, door_over, settings.namespace, seat)
         finally:
             await executor.close(settings.grace_s)
+            if seat is not None:
+                await seat.close()
             await engine.close()
             watchdog.stop()
     finally:
         await store.close()
+
+
+def shared(store: Store) -> ShardedStore:
+    """The store, which must be one that many nodes can share. BadRequest if it is not."""
+    if not hasattr(store, "join"):
+        raise BadRequest("the nodes of a cluster share a database: give --store postgresql://user@host/database")
+    return cast("ShardedStore", store)
 
 
 def gather(apps: Sequence[App]) -> tuple[dict[str, TaskDefinition], dict[str, WorkflowDefinition]]:

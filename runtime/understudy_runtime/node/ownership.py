@@ -17,9 +17,10 @@ few at a time, so that a node that joins neither drowns nor starves the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 
 from understudy.errors import StoreError
@@ -69,6 +70,8 @@ class Ownership:
         self._ours: set[int] = set()
         self._shards: Collection[int] = ()
         self.member = member
+        self.changed: Callable[[View], None] = lambda view: None
+        """Told of each new view, before anything is done about it."""
 
     @property
     def ours(self) -> Collection[int]:
@@ -81,7 +84,7 @@ class Ownership:
 
     async def start(self) -> None:
         """Join the cluster. CoordinatorError or StoreError if that cannot be."""
-        shards = await self._coordinator.join(self.member, lambda view: self._wake.set())
+        shards = await self._coordinator.join(self.member, self._seen)
         if shards != self._store.shards:
             await self._coordinator.leave()
             raise CoordinatorError(
@@ -89,6 +92,10 @@ class Ownership:
             )
         self._shards = range(shards)
         self._task = asyncio.get_running_loop().create_task(self._follow())
+
+    def _seen(self, view: View) -> None:
+        self.changed(view)
+        self._wake.set()
 
     async def leave(self, grace_s: float) -> None:
         """Hand everything over to the others, if there are any, for at most `grace_s`; then leave the cluster."""
@@ -110,14 +117,7 @@ class Ownership:
     # ---
 
     async def _give_away(self, grace_s: float) -> None:
-        self.member = Member(
-            self.member.node,
-            self.member.incarnation,
-            self.member.address,
-            self.member.build,
-            self.member.started_at,
-            leaving=True,
-        )
+        self.member = msgspec.structs.replace(self.member, leaving=True)
         until = self._clock.now() + grace_s
         try:
             await self._coordinator.announce(self.member)

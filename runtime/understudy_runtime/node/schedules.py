@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from understudy import errors
 from understudy.app import App
 from understudy.definitions import WorkflowDefinition
-from understudy.errors import BadDefinition, UnknownName
+from understudy.errors import BadDefinition, Misplaced, UnknownName
 from understudy.failures import clean_text
 from understudy.schedules import IfScheduleExists
 from understudy.scheduling import (
@@ -49,20 +49,25 @@ Place = tuple[float, str]
 """Of a schedule in the list: when it was first made, and its id."""
 
 
-async def declare(engine: Engine, namespace: str, apps: Sequence[App]) -> None:
-    """Make the schedules of the code, or make them what the code says now. Durable when it returns.
+async def declare(
+    engine: Engine, namespace: str, apps: Sequence[App], here: Callable[[str], bool] = lambda key: True
+) -> None:
+    """Make the schedules of the code whose actors are `here`, or make them what the code says now. Durable when it
+    returns, unless such an actor has moved on meanwhile.
 
     A schedule that is as it was is left alone, so that any number of nodes may start.
     """
     told: list[asyncio.Future[Reply | BaseException]] = []
     for schedule_id, spec in _declared(apps).items():
-        future: asyncio.Future[Reply | BaseException] = asyncio.get_running_loop().create_future()
-        engine.deliver(schedule_key(namespace, schedule_id), SetSchedule(spec, "update"), future.set_result)
-        told.append(future)
+        key = schedule_key(namespace, schedule_id)
+        if here(key):
+            future: asyncio.Future[Reply | BaseException] = asyncio.get_running_loop().create_future()
+            engine.deliver(key, SetSchedule(spec, "update"), future.set_result)
+            told.append(future)
     for reply in await asyncio.gather(*told):
         if isinstance(reply, Refused):
             raise getattr(errors, reply.error)(reply.message)
-        if isinstance(reply, BaseException):
+        if isinstance(reply, BaseException) and not isinstance(reply, Misplaced):
             raise reply
 
 

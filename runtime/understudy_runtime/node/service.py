@@ -30,6 +30,7 @@ from understudy_runtime.execution.executor import Limits
 from understudy_runtime.node import collector
 from understudy_runtime.node.addresses import parse_address
 from understudy_runtime.node.clocks import SystemClock
+from understudy_runtime.node.clusters import clustering_of
 from understudy_runtime.node.config import NodeConfig
 from understudy_runtime.node.embedded import Opened, open_node
 from understudy_runtime.node.logs import LineWriter
@@ -82,7 +83,14 @@ class Service:
         async with AsyncExitStack() as stack:
             http = await self._serve_http(stack)
             opened = await stack.enter_async_context(
-                open_node(self._apps, open_url(self._config.store), self._settings(), SystemClock, self._alongside)
+                open_node(
+                    self._apps,
+                    open_url(self._config.store),
+                    self._settings(),
+                    SystemClock,
+                    self._alongside,
+                    clustering_of(self._config),
+                )
             )
             if self._check_replay:
                 await stack.enter_async_context(self._replay_checks(opened))
@@ -194,6 +202,9 @@ class Service:
                 **self._security(),
             ) as server:
                 self._address = server.address
+                if node.seat is not None:
+                    node.seat.drained = lambda: self._drain_asked(None)
+                    await node.seat.join(self._config.advertise or server.address)
                 yield
                 if self._state == "draining":
                     await server.leave()

@@ -1,4 +1,4 @@
-"""A node behind the gRPC door, in a cluster of one. Everything is on the engine's loop."""
+"""A node behind the gRPC door. Everything is on the engine's loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from understudy.app import App
-from understudy.cluster import DefinitionInfo, HandlerInfo, NodeInfo, NodeStatus, WaitingTasks
+from understudy.cluster import DefinitionInfo, HandlerInfo, NodeInfo, NodeStatus, ShardInfo, WaitingTasks
 from understudy.codec import CallCodec
 from understudy.definitions import HandlerDefinition, WorkflowDefinition
 from understudy.errors import UnknownName
@@ -19,6 +19,7 @@ from understudy_runtime.core.workers import PoolInfo
 from understudy_runtime.node.admission import Admission
 from understudy_runtime.node.bridge import Bridge
 from understudy_runtime.node.node import Node
+from understudy_runtime.node.together import Together
 from understudy_runtime.rpc.ports import Admit
 from understudy_runtime.rpc.server import Serving, serving
 
@@ -47,20 +48,25 @@ async def served(
     an `admit` the node's load says what new work is let in.
     """
     bridge, own = node.door(asyncio.get_running_loop())
-    cluster = OneNode(node, apps, started_at, drain, is_draining)
+    one = OneNode(node, apps, started_at, drain, is_draining)
+    seat = node.seat
+    if seat is not None:
+        options["streams"] = [*options.get("streams", ()), seat.streams]
     opened: list[Serving] = []
     try:
         async with serving(
             listen,
             lambda namespace: node.door_over(bridge, namespace) if namespace else own,
             AppDefinitions(apps),
-            cluster,
+            one,
+            together=None if seat is None else Together(one, seat),
             admit=admit or _admission(node, bridge, opened),
+            forward=None if seat is None else lambda calls: seat.forward(calls, node.namespace),
             **options,
         ) as server:
             opened.append(server)
-            cluster.address = advertise or server.address
-            cluster.open_calls = lambda: server.waiting
+            one.address = advertise or server.address
+            one.open_calls = lambda: server.waiting
             yield server
     finally:
         bridge.close()
@@ -75,7 +81,7 @@ def _admission(node: Node, bridge: Bridge, servers: Sequence[Serving]) -> Admiss
 
 
 class OneNode:
-    """`Cluster` where there is only this node."""
+    """`Cluster` where there is only this node, or as far as it is this node."""
 
     def __init__(
         self, node: Node, apps: Sequence[App], started_at: float, drain: Drain, is_draining: Callable[[], bool]
@@ -94,6 +100,7 @@ class OneNode:
         engine, pool = self._node.engine, self._node.pool
         trouble = "" if pool is None else pool.trouble
         info = PoolInfo((), ()) if pool is None else pool.info()
+        seat = self._node.seat
         draining = self._asked_to_drain or self._is_draining()
         status: NodeStatus = "draining" if draining else "blocked" if trouble else "active"
         return [
@@ -111,8 +118,12 @@ class OneNode:
                 open_calls=self.open_calls(),
                 workers=info.workers,
                 waiting=_waiting(info),
+                shards=0 if seat is None else len(seat.ownership.ours),
             )
         ]
+
+    async def shards(self) -> Sequence[ShardInfo]:
+        return []
 
     async def drain(self, node_id: str, grace_s: float | None) -> None:
         if node_id not in ("", self._node.name):

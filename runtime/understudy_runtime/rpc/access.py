@@ -59,6 +59,7 @@ _READ: Final = (
     "ResourceService/ListResources",
     "ResourceService/ListResourceTurns",
     "NodeService/ListNodes",
+    "NodeService/ListShards",
     "NodeService/ListDefinitions",
     "SessionService/Calls",
 )

@@ -229,6 +229,9 @@ class Calls(ActorCalls, ResourceCalls, ScheduleCalls):
         )
         return nodes_pb2.DrainNodeResponse()
 
+    async def list_shards(self, request: nodes_pb2.ListShardsRequest) -> nodes_pb2.ListShardsResponse:
+        return nodes_pb2.ListShardsResponse(shards=[wire.shard(info) for info in await self._cluster.shards()])
+
     async def list_definitions(self, request: nodes_pb2.ListDefinitionsRequest) -> nodes_pb2.ListDefinitionsResponse:
         infos = sorted(self._definitions.all(), key=lambda info: (info.kind, info.name))
         return nodes_pb2.ListDefinitionsResponse(definitions=[wire.definition(info) for info in infos])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 from understudy.actor_info import ActorDescription, ActorStatus, ActorSummary
-from understudy.cluster import DefinitionInfo, NodeInfo
+from understudy.cluster import DefinitionInfo, NodeInfo, ShardInfo
 from understudy.codec import CallCodec
 from understudy.context import Granted, LeaseRequest
 from understudy.door import (
@@ -205,6 +205,8 @@ class Definitions(Protocol):
 
 class Cluster(Protocol):
     async def nodes(self) -> Sequence[NodeInfo]: ...
+
+    async def shards(self) -> Sequence[ShardInfo]: ...
 
     async def drain(self, node_id: str, grace_s: float | None) -> None:
         """Begins it. An empty id is this node's. UnknownName if there is no such node."""

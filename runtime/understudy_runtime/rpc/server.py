@@ -92,16 +92,18 @@ async def serving(
     passes: Callable[[Context], Pass] | None = None,
     streams: Sequence[tuple[ServiceDescriptor, dict[str, Stream]]] = (),
     forward: Forward | None = None,
+    together: Cluster | None = None,
     grace_s: float = 1.0,
 ) -> AsyncGenerator[Serving]:
     """Serve on `listen` ("host:port", port 0 for any) for as long as the block lasts.
 
     `admit` is asked about all new work. `passes` say what the callers of sessions may do; None: everything.
+    `cluster` is this node; of many, `together` is all of them, and `forward` makes what carries out calls of any actor.
     `streams` are further services whose methods read and write their streams themselves. BadRequest if the
     address cannot be had. Calls under way get `grace_s` seconds to end in.
     """
     limits, entrance = limits or Limits(), Entrance(admit)
-    calls = Calls(door_of, definitions, cluster, limits)
+    calls = Calls(door_of, definitions, together or cluster, limits)
     behaviours = calls if forward is None else forward(calls)
     # For the other nodes this one goes on until its last actor has moved.
     own = Calls(door_of, definitions, cluster, limits)

@@ -11,7 +11,7 @@ import msgspec
 from google.protobuf import duration_pb2, timestamp_pb2
 from msgspec import Raw
 
-from understudy.cluster import DefinitionInfo, NodeInfo, WorkerInfo
+from understudy.cluster import DefinitionInfo, NodeInfo, ShardInfo, WorkerInfo
 from understudy.codec import CallCodec
 from understudy.door import AskReply, HistoryTurn, IfExists, Outcome, RunDescription, RunSummary
 from understudy.errors import BadInput
@@ -240,6 +240,13 @@ def node(info: NodeInfo) -> nodes_pb2.Node:
             )
             for line in info.waiting
         ],
+        shards=info.shards,
+    )
+
+
+def shard(info: ShardInfo) -> nodes_pb2.Shard:
+    return nodes_pb2.Shard(
+        shard_id=info.shard_id, node_id=info.node_id, term=info.term, writer=info.writer, head=info.head
     )
 
 

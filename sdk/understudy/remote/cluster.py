@@ -12,6 +12,7 @@ from understudy.cluster import (
     HandlerInfo,
     NodeInfo,
     NodeStatus,
+    ShardInfo,
     WaitingTasks,
     WorkerInfo,
     WorkerStatus,
@@ -24,7 +25,15 @@ class RemoteCluster:
     async def list_nodes(self) -> list[NodeInfo]:
         """In order of their ids."""
         listed = await self._unary("NodeService/ListNodes", nodes_pb2.ListNodesRequest(), nodes_pb2.ListNodesResponse)
-        return [_node(node) for node in listed.nodes]
+        return [node_info(node) for node in listed.nodes]
+
+    async def list_shards(self) -> list[ShardInfo]:
+        """In order of their ids; none where a single node has the whole store."""
+        request = nodes_pb2.ListShardsRequest()
+        listed = await self._unary("NodeService/ListShards", request, nodes_pb2.ListShardsResponse)
+        return [
+            ShardInfo(shard.shard_id, shard.node_id, shard.term, shard.writer, shard.head) for shard in listed.shards
+        ]
 
     async def drain_node(self, node_id: str, grace_s: float | None) -> None:
         """Begins it; an empty id is the node that is asked, no grace is what it was configured with."""
@@ -43,7 +52,8 @@ class RemoteCluster:
         raise NotImplementedError
 
 
-def _node(node: nodes_pb2.Node) -> NodeInfo:
+def node_info(node: nodes_pb2.Node) -> NodeInfo:
+    """As the node tells of itself."""
     return NodeInfo(
         node.node_id,
         node.address,
@@ -58,6 +68,7 @@ def _node(node: nodes_pb2.Node) -> NodeInfo:
         node.open_calls,
         tuple(_worker(worker) for worker in node.workers),
         tuple(_waiting(line) for line in node.waiting),
+        node.shards,
     )
 
 

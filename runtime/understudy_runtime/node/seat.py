@@ -1,0 +1,190 @@
+"""A node's seat in a cluster: everything that makes it one of many, put together.
+
+    Ownership   which shards the engine runs          Post         wakes and reports, to other nodes and from them
+    ViewRoutes  who runs an actor                     Forwarding   calls for actors of other nodes
+
+Taken on the engine's loop: made before the door is opened, because that serves the other nodes too, and joined after,
+because the others are told the door's address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from typing import Any, Final
+
+import msgspec
+import structlog
+from google.protobuf.descriptor import ServiceDescriptor
+
+from understudy.errors import UnderstudyError
+from understudy_runtime.actors.engine import Engine
+from understudy_runtime.actors.sharding import Sharding
+from understudy_runtime.core.membership import Coordinator, Member, View
+from understudy_runtime.core.ports import Clock, ShardRow
+from understudy_runtime.node.ownership import Ownership
+from understudy_runtime.node.post import Post
+from understudy_runtime.rpc.calls import Calls
+from understudy_runtime.rpc.forwarding import Forwarding
+from understudy_runtime.rpc.neighbours import Neighbours
+from understudy_runtime.rpc.peer_access import PeerAccess
+from understudy_runtime.rpc.peer_links import Peers
+from understudy_runtime.rpc.peer_wire import Identity
+from understudy_runtime.rpc.peers import peer_streams
+from understudy_runtime.rpc.routes import ViewRoutes
+from understudy_runtime.rpc.server import Stream
+
+SCAN_S: Final = 30.0
+"""Mail that nobody was told of is found after so long at the latest."""
+BEAT_S: Final = 0.5
+STUCK_S: Final = 5.0
+"""A loop that has not come round for so long lets the session end, so that others take over."""
+
+log = structlog.get_logger("understudy.cluster")
+
+Alive = Callable[[], bool]
+
+
+class Clustering(msgspec.Struct, frozen=True):
+    """How a node is one of many: the cluster's name, what it shows to other nodes when it calls them, and what makes
+    its coordinator, given whether the node makes progress and how many shards there are."""
+
+    cluster: str
+    coordinator: Callable[[Alive, int], Coordinator]
+    access: PeerAccess = PeerAccess()
+
+
+class Seat:
+    """`opened` is told when the engine has just begun to run more shards."""
+
+    def __init__(
+        self,
+        clustering: Clustering,
+        member: Member,
+        engine: Engine,
+        sharding: Sharding,
+        clock: Clock,
+        *,
+        opened: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._engine = engine
+        self._sharding = sharding
+        self._clock = clock
+        self._opened = opened
+        self._beat = Beat()
+        self.coordinator = clustering.coordinator(self._beat.alive, sharding.store.shards)
+        self.ownership = Ownership(self.coordinator, sharding.store, self, member, clock)
+        self.routes = ViewRoutes(member.node, lambda: sharding.store.shards, lambda: self.view, sharding.has)
+        self.neighbours = Neighbours(clustering.access)
+        self._peers = Peers(Identity(clustering.cluster, member.node, member.incarnation), access=clustering.access)
+        self._post = Post(engine, self._peers, self.routes, scan=self._scan_soon, lost=self.ownership.lost)
+        self._peers.listen(self._post)
+        self._scanner: asyncio.Task[None] | None = None
+        self._scan_now = asyncio.Event()
+        self.drained: Callable[[], None] = lambda: None
+        """Called when somebody wants this node gone."""
+        self.viewers: list[Callable[[View], None]] = [
+            self._post.members, self.neighbours.members, lambda view: self.routes.tell()
+        ]  # fmt: skip
+        """Told of each new view of the cluster."""
+        sharding.elsewhere = self._post
+        self.ownership.changed = self._look
+
+    @property
+    def view(self) -> View:
+        return self.coordinator.view
+
+    @property
+    def node(self) -> str:
+        return self.ownership.member.node
+
+    async def read_shards(self) -> list[ShardRow]:
+        """What the store says of who may write what."""
+        return await self._sharding.store.read_shards()
+
+    @property
+    def streams(self) -> tuple[ServiceDescriptor, dict[str, Stream]]:
+        """What other nodes call at this one's door, besides the calls that clients make."""
+        return peer_streams(self._peers)
+
+    def forward(self, calls: Calls, namespace: str) -> Forwarding:
+        """What carries out calls of any actor."""
+        return Forwarding(calls, self.routes, self.neighbours, namespace, self._clock.new_id)
+
+    async def join(self, address: str) -> None:
+        """Become a member, reached at `address`. CoordinatorError or StoreError if that cannot be."""
+        self.ownership.member = msgspec.structs.replace(self.ownership.member, address=address)
+        await self.ownership.start()
+        self._scanner = asyncio.get_running_loop().create_task(self._scan())
+
+    async def leave(self, grace_s: float) -> None:
+        """Hand all shards over, if there are others, within `grace_s`."""
+        await self.ownership.leave(grace_s)
+
+    async def close(self) -> None:
+        if self._scanner is not None:
+            self._scanner.cancel()
+            await asyncio.gather(self._scanner, return_exceptions=True)
+        await self._peers.close()
+        await self.neighbours.close()
+        self._beat.stop()
+
+    # --- Host of the ownership
+
+    async def open_shards(self, shards: Collection[int]) -> None:
+        # Before anything is delivered from these shards' new term: what an earlier term has sent comes first.
+        await self._engine.scan()
+        await self._engine.open_shards(shards)
+        self.routes.tell()
+        await self._opened()
+
+    async def seal_shards(self, shards: Collection[int]) -> None:
+        await self._engine.seal_shards(shards)
+        self.routes.tell()
+
+    def drop_shards(self, shards: Collection[int], why: str) -> None:
+        self._engine.drop_shards(shards, why)
+        self.routes.tell()
+
+    # ---
+
+    def _look(self, view: View) -> None:
+        for viewer in self.viewers:
+            viewer(view)
+        if self.node in view.draining:
+            self.drained()
+
+    def _scan_soon(self) -> None:
+        self._scan_now.set()
+
+    async def _scan(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SCAN_S):
+                    await self._scan_now.wait()
+            self._scan_now.clear()
+            try:
+                await self._engine.scan()
+            except UnderstudyError as error:
+                log.warning("no look for mail; the next one finds it", why=str(error))
+
+
+class Beat:
+    """Whether the loop that it was made on comes round; may be asked from any thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._at = time.monotonic()
+        self._timer: Any = self._loop.call_later(BEAT_S, self._strike)
+
+    def alive(self) -> bool:
+        return time.monotonic() - self._at < STUCK_S
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _strike(self) -> None:
+        self._at = time.monotonic()
+        self._timer = self._loop.call_later(BEAT_S, self._strike)
