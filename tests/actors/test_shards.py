@@ -106,6 +106,19 @@ async def test_whoever_waits_for_an_actor_that_moves_is_told_to_ask_again() -> N
         assert (await end(realm, key))[0] == "succeeded"
 
 
+async def test_whoever_follows_a_run_is_told_to_look_when_it_moves() -> None:
+    async with realm_of(["ann", "bob"]) as realm:
+        key, told = run("one"), list[bool]()
+        realm.tell(key, starting("asyncio_shape", "chain"))
+        await realm.settle()
+        before = realm.owner(key)
+        assert before is not None
+        before.engine.follow(key, lambda: told.append(True))
+        to = next(node for node in realm.nodes.values() if node is not before)
+        await realm.move(shard_of(key, 8), to)
+        assert told
+
+
 async def test_a_fenced_node_tells_who_follows_the_shards() -> None:
     async with realm_of(["ann", "bob"]) as realm:
         key = run("one")
@@ -118,7 +131,9 @@ async def test_a_fenced_node_tells_who_follows_the_shards() -> None:
         before.engine.deliver(key, starting("asyncio_shape", "chain"), replies.append)
         await realm.settle()
         assert before.lost_shards == [shard]
-        assert not isinstance(replies[0], Started), "nothing is acknowledged that is not durable"
+        assert isinstance(replies[0], Misplaced), (
+            "nothing is acknowledged that is not durable, and it may be asked again"
+        )
         realm.tell(key, Describe(), replies)
         await realm.settle()
         assert not isinstance(replies[1], Description)

@@ -175,6 +175,28 @@ async def test_a_server_that_stays_away_is_given_up_and_what_it_has_is_the_truth
         await commit(again, turn(A, 2))
 
 
+@pytest.mark.slow
+async def test_when_a_server_that_was_given_up_is_back_shards_are_claimed_anew(database: Database) -> None:
+    """As by a node of a cluster, which forgets what it had, and goes on with what is stored."""
+    store = PostgresStore(database.url(), patience_s=0.5)
+    await store.join("ann", "life-1", 1000.0)
+    await store.claim(dict.fromkeys(range(16), 0))
+    await commit(store, turn(A, 1))
+    database.stop()
+    try:
+        with pytest.raises(CommitFailed, match="not known what is stored"):
+            await commit(store, turn(A, 2))
+        assert not store.terms
+    finally:
+        database.start()
+    claimed = await store.claim({row.id: row.term for row in await store.read_shards()})
+    assert set(claimed.values()) == {2}
+    assert await seqs(store, A) == [1]
+    await commit(store, turn(A, 2))
+    assert await seqs(store, A) == [1, 2]
+    await store.close()
+
+
 async def test_a_connection_that_is_ended_is_made_again(database: Database) -> None:
     async with opened(database.url()) as store:
         await commit(store, turn(A, 1))

@@ -46,14 +46,18 @@ class Entry:
 
 
 class Committer:
-    """Owns the way from a decided turn to its release. `release` and `fail` are called with turns in their order."""
+    """Owns the way from a decided turn to its release. `release` and `fail` are called with turns in their order.
+
+    `partly` hears of a batch that failed in part, and says of each actor what its callers are to be told, if its turns
+    are among what failed.
+    """
 
     def __init__(
         self,
         store: Store,
         release: Callable[[list[Entry]], None],
         fail: Callable[[list[Entry], BaseException], None],
-        partly: Callable[[PartlyFailed], Callable[[Cell], bool]],
+        partly: Callable[[PartlyFailed], Callable[[Cell], BaseException | None]],
         clock: Clock,
     ) -> None:
         self._store = store
@@ -134,14 +138,15 @@ class Committer:
 
     def _without_the_lost(self, batch: list[Entry], error: PartlyFailed) -> list[Entry]:
         """What is durable of the batch. What waits and rests on turns that are not is not written any more."""
-        is_lost = self._partly(error)
+        why = self._partly(error)
         for entry in (*batch, *self._waiting):
-            if is_lost(entry.cell):
+            told = why(entry.cell)
+            if told is not None:
                 entry.cell.uncommitted -= 1
                 if entry.reply_to is not None:
-                    entry.reply_to(error)
-        self._waiting = [entry for entry in self._waiting if not is_lost(entry.cell)]
-        return [entry for entry in batch if not is_lost(entry.cell)]
+                    entry.reply_to(told)
+        self._waiting = [entry for entry in self._waiting if why(entry.cell) is None]
+        return [entry for entry in batch if why(entry.cell) is None]
 
     def resume(self) -> None:
         """Take turns in again after a failure: of actors that were loaded anew."""

@@ -578,17 +578,20 @@ class Engine:
         moved = Misplaced("the run has moved to another node; ask again")
         self._watchers.turn_away(moved, lambda key: sharding.shard(key) in gone)
 
-    def _partly_failed(self, error: PartlyFailed) -> Callable[[Cell], bool]:
-        """Some turns are not durable: tells of which actors. The rest of the batch is."""
+    def _partly_failed(self, error: PartlyFailed) -> Callable[[Cell], BaseException | None]:
+        """Some turns are not durable: tells of an actor's what to say to its callers. The rest of the batch is."""
         sharding = self._sharding
         assert sharding is not None
         self.drop_shards(error.fenced, str(error))
-        for key, why in error.rejected.items():
+        refused = {
+            key: StoreError(f"the store refuses what {key} has to write: {why}") for key, why in error.rejected.items()
+        }
+        for key, told in refused.items():
             if (cell := self._cells.get(key)) is not None:
-                self._broken(cell, StoreError(f"the store refuses what {key} has to write: {why}"))
+                self._broken(cell, told)
         if error.fenced and sharding.elsewhere is not None:
             sharding.elsewhere.lost(error.fenced)
-        return lambda cell: cell.key in error.rejected or sharding.shard(cell.key) in error.fenced
+        return lambda cell: misplaced(cell.key) if sharding.shard(cell.key) in error.fenced else refused.get(cell.key)
 
     def _fall_back(self, sharding: Sharding, batch: list[Entry], error: CommitFailed) -> None:
         """Nobody knows what is durable: give all shards up, to be claimed again when the store answers."""

@@ -65,7 +65,12 @@ class Watchers:
             self._following.pop(key, None)
 
     def turn_away(self, error: BaseException, concerned: Callable[[str], bool] = lambda key: True) -> None:
-        """Tell those who wait for runs whose keys are `concerned` that they wait in vain."""
+        """Tell those who wait for runs whose keys are `concerned` that they wait in vain, and those who follow them to
+        look for themselves.
+        """
+        for key in [key for key in self._following if concerned(key)]:
+            for changed in list(self._following[key].values()):
+                changed()
         for key in [key for key in self._watching if concerned(key)]:
             for watcher in self._watching.pop(key).values():
                 watcher(error)

@@ -10,7 +10,7 @@ effect once, however often they are sent; and when a shard was not advanced, a l
 What is read after a statement that did not match is final, because a late sending cannot match either any more.
 A batch with a value that the database refuses is halved until the actor is found whose turns it is, and all others are
 durable. When nothing has answered for PATIENCE_S, or the database fails in a way that does not pass, it is not known
-what is durable: everything is refused from there on, until the store is opened again and has begun new terms.
+what is durable: all shards are given up, and everything is refused until new terms have been begun.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ class Committer:
         if self._working is None or self._working.done():
             self._working = asyncio.get_running_loop().create_task(self._work(), name="understudy-commit")
 
+    def begin_anew(self) -> None:
+        """New terms have been begun: what was sent under earlier ones can take no effect any more."""
+        self._broken = None
+
     async def settle(self) -> None:
         """Returns when what was submitted until now, and by whoever was told of it, has been told of."""
         while self._working is not None and not self._working.done():
@@ -84,6 +88,7 @@ class Committer:
                 if not is_refusal(error):
                     self._broken = CommitFailed(f"it is not known what is stored: {told}")
                     self._broken.__cause__ = error
+                    self._held.clear()
                 elif len(keys := list(dict.fromkeys(turn.key for turn in part))) == 1:
                     rejected[keys[0]] = told
                 else:

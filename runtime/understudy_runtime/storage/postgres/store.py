@@ -119,7 +119,10 @@ class PostgresStore:
         return await self._reader.shards()
 
     async def claim(self, seen: Mapping[int, int]) -> dict[int, int]:
-        return await self._at_work.claims.claim(seen)
+        claimed = await self._at_work.claims.claim(seen)
+        if claimed:
+            self._at_work.committer.begin_anew()
+        return claimed
 
     async def release(self, shards: Collection[int]) -> None:
         await self._at_work.release(shards)
