@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 
-from tests.node.nodes import SHOP, Client, NodeProcess, Yard
+import pytest
+
+from tests.node.nodes import SHOP, Client, NodeProcess, Yard, free_address
 
 
 def dev(yard: Yard) -> NodeProcess:
@@ -49,3 +51,20 @@ def test_asked_to_leave_it_takes_its_node_with_it(yard: Yard) -> None:
     node.signal(signal.SIGINT)
     assert node.ended() == 0
     assert node.logged("the node has left")
+
+
+@pytest.mark.slow
+def test_a_whole_cluster_is_one_command_and_leaves_nothing_behind(yard: Yard) -> None:
+    trial = yard.command("dev", "shop.py", "--cluster", "2", "--listen", free_address())
+    try:
+        ready = [trial.logged("the node is ready", count=number) for number in (1, 2)]
+        assert {entry["node"] for entry in ready} == {"dev-1", "dev-2"}
+        first, second = (Client(entry["address"]) for entry in ready)
+        runs = [first.start("total", f"[[{number}]]") for number in range(20)]
+        assert [second.result(run) for run in runs] == list(range(20))
+    finally:
+        trial.signal(signal.SIGINT)
+        assert trial.ended() == 0
+    for said in ("PostgreSQL at", "etcd at"):
+        trial.said(said)
+    assert not (yard.at / ".understudy/cluster/postgres/postmaster.pid").exists()

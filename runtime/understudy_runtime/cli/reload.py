@@ -1,6 +1,6 @@
-"""`understudy dev`: a node in a child process, started again whenever its code changes.
+"""`understudy dev`: nodes in child processes, started again, one after the other, whenever their code changes.
 
-The child is an ordinary `understudy node`; this process only watches files and children. A node that cannot start
+A child is an ordinary `understudy node`; this process only watches files and children. A node that cannot start
 (a syntax error, say) has said why; the next change gives it another chance. Files are looked at by their time and
 size, a few times a second: that works everywhere, and for the few hundred files of an app it costs nothing.
 """
@@ -33,16 +33,24 @@ Stamps = dict[str, tuple[int, int]]
 
 def serve_and_reload(targets: Sequence[str], options: Sequence[str], folders: Sequence[str]) -> NoReturn:
     with refusals():
-        leave(Supervisor(targets, options, [*map(_folder, targets), *map(Path, folders)]).run())
+        leave(supervised(targets, [options], folders))
+
+
+def supervised(targets: Sequence[str], nodes: Sequence[Sequence[str]], folders: Sequence[str]) -> int:
+    """Keep nodes with these options running until this process is asked to leave; the exit code. BadRequest."""
+    return Supervisor(targets, nodes, [*map(_folder, targets), *map(Path, folders)]).run()
 
 
 class Supervisor:
-    """The parent. Signals end the child first, then this process with the child's exit code."""
+    """The parent. Signals end the children first, then this process with the exit code of the last of them."""
 
-    def __init__(self, targets: Sequence[str], options: Sequence[str], folders: Sequence[Path]) -> None:
-        self._command = [
-            sys.executable, "-m", "understudy_runtime.cli", "node", *targets, *options,
-            "--check-replay", "--grace-s", str(GRACE_S), "--parent", str(os.getpid()),
+    def __init__(self, targets: Sequence[str], nodes: Sequence[Sequence[str]], folders: Sequence[Path]) -> None:
+        self._commands = [
+            [
+                sys.executable, "-m", "understudy_runtime.cli", "node", *targets, *options,
+                "--check-replay", "--grace-s", str(GRACE_S), "--parent", str(os.getpid()),
+            ]
+            for options in nodes
         ]  # fmt: skip
         self._folders = folders
         self._signal = 0
@@ -52,19 +60,22 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
         seen = self._stamps()
-        child: subprocess.Popen[bytes] | None = self._start()
+        children: list[subprocess.Popen[bytes] | None] = [self._start(command) for command in self._commands]
         while not self._signal:
             self._woken.wait(EVERY_S)
             stamps = self._stamps()
             changed = sorted(path for path in {*seen, *stamps} if seen.get(path) != stamps.get(path))
             if changed and not self._signal:
                 note(f"understudy: {_shown(changed)} changed; starting again")
-                self._stop(child, signal.SIGTERM)
-                seen, child = stamps, self._start()
-            elif child is not None and child.poll() is not None:
-                note("understudy: the node has ended; it is started again when a file changes")
-                child = None
-        return 0 if child is None else self._stop(child, self._signal)
+                seen = stamps
+                for place, command in enumerate(self._commands):
+                    self._stop(children[place], signal.SIGTERM)
+                    children[place] = self._start(command)
+            for place, child in enumerate(children):
+                if child is not None and child.poll() is not None:
+                    note("understudy: the node has ended; it is started again when a file changes")
+                    children[place] = None
+        return max([0, *(self._stop(child, self._signal) for child in children)])
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         if self._signal:
@@ -72,9 +83,9 @@ class Supervisor:
         self._signal = number
         self._woken.set()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         # A session of its own: a Ctrl-C at the terminal comes to this process, which passes it on once.
-        return subprocess.Popen(self._command, start_new_session=True)
+        return subprocess.Popen(command, start_new_session=True)
 
     def _stop(self, child: subprocess.Popen[bytes] | None, number: int) -> int:
         if child is None:
