@@ -65,3 +65,14 @@ class Counter(Actor):
     @readonly
     def get(self) -> int:
         return self.value
+
+
+@app.workflow
+async def tally(count: int) -> int:
+    """Tells and asks so many counters, each of its own."""
+    total = 0
+    for number in range(count):
+        counter = Counter.at(f"tally-{number}")
+        counter.tell(Counter.add, 0)
+        total += await counter.ask(Counter.add, 1)
+    return total

@@ -1,0 +1,176 @@
+"""Any node takes any call, wherever the actor is that it is for, and wherever that goes meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import anyio
+import pytest
+
+from tests.cluster.neighbourhood import LONG_S, Neighbourhood, neighbourhood
+from tests.rpc.shop import Approval, Counter, checkout, tally
+from understudy import AlreadyExists, Client, UnknownName, lock
+from understudy_runtime.rpc.methods import FULL_NAMES
+from understudy_runtime.rpc.routing import ANYWHERE, KEY_OF
+
+pytestmark = pytest.mark.anyio
+
+NAMES = ("ann", "bob", "cyd")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
+    """Keeps one event loop for all of these tests; see tests/rpc/conftest.py."""
+    yield  # noqa: PT022 - the loop lives for as long as this has not ended
+
+
+@pytest.fixture
+async def three() -> AsyncGenerator[Neighbourhood]:
+    with anyio.fail_after(3 * LONG_S):
+        async with neighbourhood(*NAMES) as made:
+            yield made
+
+
+def test_of_every_call_it_is_known_where_it_goes() -> None:
+    assert set(FULL_NAMES) == KEY_OF.keys() | ANYWHERE
+    assert not KEY_OF.keys() & ANYWHERE
+
+
+def each(three: Neighbourhood) -> list[Client]:
+    return list(three.clients.values())
+
+
+async def test_a_run_is_started_told_asked_and_awaited_through_any_node(three: Neighbourhood) -> None:
+    owners = set[str]()
+    for number in range(24):
+        first, second, third = each(three)[number % 3 :] + each(three)[: number % 3]
+        run = await first.start(Approval, id=f"a{number}")
+        owners.add(three.owner(f"default/run/a{number}"))
+        assert await second.ask(run, Approval.current) is None
+        ended = asyncio.create_task(second.handle(run.run_id, Approval).result())
+        await third.tell(run, Approval.decide, "yes")
+        assert await ended == "yes"
+        assert (await third.handle(run.run_id).describe()).status == "succeeded"
+    assert owners == set(NAMES), "the runs are spread"
+
+
+async def test_runs_without_an_id_are_spread_too_and_start_once(three: Neighbourhood) -> None:
+    ann = three.clients["ann"]
+    runs = await asyncio.gather(*(ann.start(checkout, number) for number in range(30)))
+    assert {three.owner(f"default/run/{run.run_id}") for run in runs} == set(NAMES)
+    assert [await run.result() for run in runs] == [str(number) for number in range(30)]
+    listed = await three.clients["bob"].list(limit=100)
+    assert len(listed) == 30
+
+
+async def test_errors_are_the_same_from_any_node(three: Neighbourhood) -> None:
+    await three.clients["ann"].start(checkout, 1, id="one")
+    for client in each(three):
+        with pytest.raises(AlreadyExists, match="one exists already"):
+            await client.start(checkout, 1, id="one", if_exists="error")
+        for number in range(6):
+            with pytest.raises(UnknownName, match="there is no run"):
+                await client.handle(f"nobody-{number}").describe()
+
+
+async def test_actors_and_leases_are_the_same_from_any_node(three: Neighbourhood) -> None:
+    fences = list[int]()
+    for number in range(6):
+        for client in each(three):
+            await client.tell(Counter.at(f"hits-{number}"), Counter.add, 1)
+            async with client.lease(lock(f"ledger-{number}")) as held:
+                fences.append(held.fence)
+        assert {await client.ask(Counter.at(f"hits-{number}"), Counter.get) for client in each(three)} == {3}
+        assert fences[-3:] == sorted(set(fences[-3:])), "fences grow"
+
+
+async def test_schedules_are_listed_by_every_node(three: Neighbourhood) -> None:
+    for number in range(6):
+        await each(three)[number % 3].schedules.create(f"s{number}", checkout, 1, every="1h")
+    for client in each(three):
+        assert {found.schedule_id for found in await client.schedules.list()} == {f"s{number}" for number in range(6)}
+
+
+async def test_who_waits_for_a_run_goes_on_waiting_when_it_moves(three: Neighbourhood) -> None:
+    runs = [await three.clients["ann"].start(Approval, id=f"w{number}") for number in range(12)]
+    waits = [
+        asyncio.create_task(client.handle(run.run_id, Approval).result())
+        for client in (three.clients["ann"], three.clients["bob"])
+        for run in runs
+    ]
+    await asyncio.sleep(0)
+    await three.begin("dan")
+    await three.settled()
+    await three.leave("cyd")
+    await three.settled()
+    assert not any(wait.done() for wait in waits)
+    for run in runs:
+        await three.clients["dan"].tell(run, Approval.decide, "moved")
+    assert set(await asyncio.gather(*waits)) == {"moved"}
+
+
+async def test_calls_are_answered_while_shards_move(three: Neighbourhood) -> None:
+    """A node that joins and one that leaves are noticed by nobody who calls another."""
+    ann, over = three.clients["ann"], asyncio.Event()
+
+    async def count() -> int:
+        number = 0
+        while not over.is_set():
+            await ann.ask(Counter.at(f"c{number % 20}"), Counter.add, 1)
+            number += 1
+        return number
+
+    counting = [asyncio.create_task(count()) for _ in range(4)]
+    await three.begin("dan")
+    await three.settled()
+    await three.leave("cyd")
+    await three.settled()
+    over.set()
+    asked = sum(await asyncio.gather(*counting))
+    bob = three.clients["bob"]
+    assert sum([await bob.ask(Counter.at(f"c{number}"), Counter.get) for number in range(20)]) == asked
+
+
+async def test_the_shards_of_a_node_whose_session_ends_go_on_elsewhere(three: Neighbourhood) -> None:
+    runs = [await three.clients["ann"].start(Approval, id=f"x{number}") for number in range(12)]
+    waits = [asyncio.create_task(three.clients["ann"].handle(run.run_id, Approval).result()) for run in runs]
+    three.cluster.expire("cyd")
+    for run in runs:
+        await three.clients["bob"].tell(run, Approval.decide, "gone on")
+    assert set(await asyncio.gather(*waits)) == {"gone on"}
+
+
+async def test_every_node_tells_of_all(three: Neighbourhood) -> None:
+    for client in each(three):
+        nodes = await client.door.list_nodes()  # type: ignore[attr-defined]
+        assert [node.node_id for node in nodes] == list(NAMES)
+        assert sum(node.shards for node in nodes) == 16
+        shards = await client.door.list_shards()  # type: ignore[attr-defined]
+        assert [shard.shard_id for shard in shards] == list(range(16))
+        assert all(shard.node_id == shard.writer for shard in shards)
+    three.cluster.expire("cyd")
+    lost = await three.clients["ann"].door.list_nodes()  # type: ignore[attr-defined]
+    assert next(node.status for node in lost if node.node_id == "cyd") in ("lost", "active")
+
+
+async def test_a_node_is_asked_to_leave_through_any_other() -> None:
+    asked = list[float | None]()
+    async with neighbourhood("ann") as made:
+        await made.begin("bob", drain=asked.append)
+        await made.settled()
+        await made.clients["ann"].door.drain_node("bob", 3.0)  # type: ignore[attr-defined]
+        assert asked == [3.0]
+        with pytest.raises(UnknownName, match="there is no node eve; there are: ann, bob"):
+            await made.clients["ann"].door.drain_node("eve", None)  # type: ignore[attr-defined]
+
+
+async def test_what_a_workflow_sends_to_actors_of_other_nodes_arrives(three: Neighbourhood) -> None:
+    """Through the store; the other node is woken, and does not wait for its next look."""
+    with anyio.fail_after(LONG_S):
+        assert await three.clients["ann"].run(tally, 12) == 12
