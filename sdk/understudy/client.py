@@ -360,7 +360,8 @@ async def connect(
     patience: Duration = "30s",
     retry_overloaded: bool = True,
 ) -> AsyncGenerator[Client]:
-    """A client of the node that listens at `target`, "host:port", for as long as the block lasts.
+    """A client of the node that listens at `target`, "host:port", for as long as the block lasts. Of a cluster, give
+    several nodes, with commas between them: the client goes on at the next one when its node goes.
 
     `app` gives workflows their types. An empty `namespace` is the node's own. `tls` is a `grpc.ChannelCredentials`;
     None is plain text, for loopback. When the connection breaks it is made again, and calls are repeated without being

@@ -3,9 +3,8 @@ that talk over real sockets."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 import anyio
 
@@ -17,7 +16,8 @@ from understudy_runtime.core.keys import shard_of
 from understudy_runtime.node.clocks import SystemClock
 from understudy_runtime.node.node import Node, Settings, running
 from understudy_runtime.node.seat import Clustering
-from understudy_runtime.node.serving import served
+from understudy_runtime.node.serving import Drain, served
+from understudy_runtime.rpc.server import Serving
 from understudy_runtime.storage.memory import MemoryData, MemoryStore
 
 SHARDS = 16
@@ -33,28 +33,32 @@ class Neighbourhood:
         self.cluster = LocalCluster(SHARDS)
         self.nodes: dict[str, Node] = {}
         self.clients: dict[str, Client] = {}
+        self.addresses: dict[str, str] = {}
         self.failures: list[BaseException] = []
         self._ends: dict[str, AsyncExitStack] = {}
+        self._servers: dict[str, Serving] = {}
 
-    async def begin(self, name: str, **options: Any) -> Node:
+    async def begin(self, name: str, drain: Drain = lambda grace_s: None) -> Node:
         stack = self._ends[name] = AsyncExitStack()
         clustering = Clustering("shop", lambda alive, shards: LocalCoordinator(self.cluster, SystemClock()))
         settings = Settings(name=name, grace_s=0.1, workers=True)
         node = await stack.enter_async_context(
             running([app], MemoryStore(self.data), SystemClock(), settings, self.failures.append, clustering)
         )
-        drain: Callable[[float | None], None] = options.pop("drain", lambda grace_s: None)
         server = await stack.enter_async_context(
-            served(node, [app], "127.0.0.1:0", started_at=0.0, drain=drain, grace_s=0.1, **options)
+            served(node, [app], "127.0.0.1:0", started_at=0.0, drain=drain, grace_s=0.1)
         )
         assert node.seat is not None
         await node.seat.join(server.address)
         self.nodes[name] = node
+        self.addresses[name] = server.address
+        self._servers[name] = server
         self.clients[name] = await stack.enter_async_context(connect(server.address, app))
         return node
 
     async def leave(self, name: str) -> None:
-        """In good order."""
+        """In good order, as `understudy node` does when it is asked to."""
+        await self._servers[name].leave()
         await self.nodes[name].drain(0.1)
         await self.end(name)
 

@@ -9,8 +9,10 @@ import anyio
 import pytest
 
 from tests.cluster.neighbourhood import LONG_S, Neighbourhood, neighbourhood
-from tests.rpc.shop import Approval, Counter, checkout, tally
+from tests.rpc.shop import Approval, Counter, app, checkout, tally
 from understudy import AlreadyExists, Client, UnknownName, lock
+from understudy.client import connect
+from understudy.remote.door import RemoteDoor
 from understudy_runtime.rpc.methods import FULL_NAMES
 from understudy_runtime.rpc.routing import ANYWHERE, KEY_OF
 
@@ -40,6 +42,11 @@ async def three() -> AsyncGenerator[Neighbourhood]:
 def test_of_every_call_it_is_known_where_it_goes() -> None:
     assert set(FULL_NAMES) == KEY_OF.keys() | ANYWHERE
     assert not KEY_OF.keys() & ANYWHERE
+
+
+def remote(client: Client) -> RemoteDoor:
+    assert isinstance(client.door, RemoteDoor)
+    return client.door
 
 
 def each(three: Neighbourhood) -> list[Client]:
@@ -146,16 +153,33 @@ async def test_the_shards_of_a_node_whose_session_ends_go_on_elsewhere(three: Ne
     assert set(await asyncio.gather(*waits)) == {"gone on"}
 
 
+async def test_a_client_of_several_nodes_goes_on_when_one_leaves(three: Neighbourhood) -> None:
+    both = f"{three.addresses['ann']}, {three.addresses['bob']}"
+    async with connect(both, app) as client:
+        waiting = asyncio.create_task((await client.start(Approval, id="w")).result())
+        followed = asyncio.create_task(_statuses(client, "w"))
+        asking = [asyncio.create_task(client.run(checkout, number)) for number in range(20)]
+        await three.leave("ann")
+        assert await asyncio.gather(*asking) == [str(number) for number in range(20)]
+        await client.tell(client.handle("w"), Approval.decide, "yes")
+        assert await waiting == "yes"
+        assert (await followed)[-1] == "succeeded"
+
+
+async def _statuses(client: Client, run_id: str) -> list[str]:
+    return [described.status async for described in remote(client).watch(run_id)]
+
+
 async def test_every_node_tells_of_all(three: Neighbourhood) -> None:
     for client in each(three):
-        nodes = await client.door.list_nodes()  # type: ignore[attr-defined]
+        nodes = await remote(client).list_nodes()
         assert [node.node_id for node in nodes] == list(NAMES)
         assert sum(node.shards for node in nodes) == 16
-        shards = await client.door.list_shards()  # type: ignore[attr-defined]
+        shards = await remote(client).list_shards()
         assert [shard.shard_id for shard in shards] == list(range(16))
         assert all(shard.node_id == shard.writer for shard in shards)
     three.cluster.expire("cyd")
-    lost = await three.clients["ann"].door.list_nodes()  # type: ignore[attr-defined]
+    lost = await remote(three.clients["ann"]).list_nodes()
     assert next(node.status for node in lost if node.node_id == "cyd") in ("lost", "active")
 
 
@@ -164,10 +188,10 @@ async def test_a_node_is_asked_to_leave_through_any_other() -> None:
     async with neighbourhood("ann") as made:
         await made.begin("bob", drain=asked.append)
         await made.settled()
-        await made.clients["ann"].door.drain_node("bob", 3.0)  # type: ignore[attr-defined]
+        await remote(made.clients["ann"]).drain_node("bob", 3.0)
         assert asked == [3.0]
         with pytest.raises(UnknownName, match="there is no node eve; there are: ann, bob"):
-            await made.clients["ann"].door.drain_node("eve", None)  # type: ignore[attr-defined]
+            await remote(made.clients["ann"]).drain_node("eve", None)
 
 
 async def test_what_a_workflow_sends_to_actors_of_other_nodes_arrives(three: Neighbourhood) -> None:

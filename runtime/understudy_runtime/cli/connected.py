@@ -15,8 +15,10 @@ from understudy_runtime.node.addresses import DEFAULT_ADDRESS, parse_address
 @asynccontextmanager
 async def connected(node: Node) -> AsyncGenerator[RemoteDoor]:
     """Unreachable, in words for people, if nobody answers there."""
-    if not parse_address(node.address).valid:
-        raise BadRequest(f"--connect {node.address}: write host:port, such as {DEFAULT_ADDRESS}")
+    if not all(parse_address(address.strip()).valid for address in node.address.split(",")):
+        raise BadRequest(
+            f"--connect {node.address}: write host:port, such as {DEFAULT_ADDRESS}; several with commas between them"
+        )
     shown = token(node.token_file)
     async with open_remote(
         node.address,

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from understudy.errors import BadRequest, Unreachable
 from understudy.remote.errors import of_status
 from understudy.remote.session import Session
+from understudy.remote.targets import Targets
 from understudy_runtime.core.membership import Member, View
 from understudy_runtime.rpc.methods import FULL_NAMES, RESPONSES
 from understudy_runtime.rpc.peer_access import PeerAccess, peer_channel
@@ -92,9 +93,8 @@ class _Line:
             raise
 
     async def _open(self) -> Session:
-        session = Session(
-            self._channel, self.address, self._metadata, 0.0, retry_overloaded=False, outlives_closing=False
-        )
+        targets = Targets(self.address, lambda address: self._channel)
+        session = Session(targets, self._metadata, 0.0, retry_overloaded=False, outlives_closing=False)
         await session.open()
         return session
 

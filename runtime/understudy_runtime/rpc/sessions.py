@@ -57,6 +57,7 @@ class Sessions:
         self._limits = limits
         self._passes = passes
         self._open: set[_Session] = set()
+        self._closing = False
 
     @property
     def unread(self) -> int:
@@ -65,6 +66,8 @@ class Sessions:
 
     async def calls(self, context: Context) -> Refusal | None:
         """One session, from its first request to its last answer; why the node ended it, if it did."""
+        if self._closing:
+            return refusal(NodeClosing())
         caller = None if self._passes is None else self._passes(context)
         session = _Session(self._behaviours, self._entrance, self._limits, context, caller)
         self._open.add(session)
@@ -74,7 +77,8 @@ class Sessions:
             self._open.discard(session)
 
     def close(self) -> None:
-        """End all sessions once they have been told what is known."""
+        """End all sessions once they have been told what is known, and begin no more."""
+        self._closing = True
         for session in self._open:
             session.close(refusal(NodeClosing()))
 

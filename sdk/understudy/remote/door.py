@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -29,7 +30,8 @@ from understudy.remote.cluster import RemoteCluster
 from understudy.remote.errors import is_transient, of_status
 from understudy.remote.resources import RemoteResources
 from understudy.remote.schedules import RemoteSchedules
-from understudy.remote.session import Metadata, Session, unreachable
+from understudy.remote.session import FIRST_PAUSE_S, Metadata, Session, unreachable
+from understudy.remote.targets import Targets
 from understudy_proto.v1 import actors_pb2, runs_pb2
 
 MAX_RESPONSE_BYTES: Final = 64 * 2**20
@@ -46,11 +48,11 @@ class RemoteDoor(RemoteActors, RemoteCluster, RemoteResources, RemoteSchedules):
     """Implements `Door` on the loop it is made on."""
 
     def __init__(
-        self, channel: grpc.aio.Channel, session: Session, target: str, namespace: str, metadata: Metadata
+        self, targets: Targets, session: Session, namespace: str, metadata: Metadata, patience_s: float
     ) -> None:
-        self._channel = channel
+        self._targets = targets
         self._session = session
-        self._target = target
+        self._patience_s = patience_s
         self._namespace = namespace
         self._metadata = tuple(metadata)
 
@@ -174,17 +176,26 @@ class RemoteDoor(RemoteActors, RemoteCluster, RemoteResources, RemoteSchedules):
 
     async def watch(self, run_id: str) -> AsyncIterator[RunDescription]:
         """How the run stands, now and whenever something has happened to it, until it has ended."""
-        method: Any = self._channel.unary_stream(
-            "/understudy.v1.RunService/WatchRun",
-            request_serializer=runs_pb2.WatchRunRequest.SerializeToString,
-            response_deserializer=runs_pb2.WatchRunResponse.FromString,
-        )
         request = runs_pb2.WatchRunRequest(namespace=self._namespace, run_id=run_id)
-        try:
-            async for response in method(request, metadata=self._metadata):
-                yield wire.description(response.run)
-        except grpc.aio.AioRpcError as error:
-            raise self._told(error) from None
+        now = asyncio.get_running_loop().time
+        heard_at = now()
+        while True:
+            target, channel = self._targets.name, self._targets.channel
+            method: Any = channel.unary_stream(
+                "/understudy.v1.RunService/WatchRun",
+                request_serializer=runs_pb2.WatchRunRequest.SerializeToString,
+                response_deserializer=runs_pb2.WatchRunResponse.FromString,
+            )
+            try:
+                async for response in method(request, metadata=self._metadata):
+                    heard_at = now()
+                    yield wire.description(response.run)
+                return
+            except grpc.aio.AioRpcError as error:
+                if not is_transient(error) or now() - heard_at > self._patience_s:
+                    raise _told(target, error) from None
+            self._targets.leave(channel)
+            await asyncio.sleep(FIRST_PAUSE_S)
 
     # ---
 
@@ -201,26 +212,29 @@ class RemoteDoor(RemoteActors, RemoteCluster, RemoteResources, RemoteSchedules):
         )
 
     async def _unary(self, method: str, request: Message, response: type[M]) -> M:
-        """A call that only reads, tried twice where the connection broke."""
-        call: Any = self._channel.unary_unary(
-            f"/understudy.v1.{method}",
-            request_serializer=_serialized,
-            response_deserializer=response.FromString,
-        )
-        try:
+        """A call that only reads, or may be repeated; tried again, at each node and once more, where the connection
+        broke."""
+        tries = len(self._targets)
+        while True:
+            target, channel = self._targets.name, self._targets.channel
+            call: Any = channel.unary_unary(
+                f"/understudy.v1.{method}",
+                request_serializer=_serialized,
+                response_deserializer=response.FromString,
+            )
             try:
-                return await call(request, metadata=self._metadata, timeout=UNARY_S)  # type: ignore[no-any-return]
-            except grpc.aio.AioRpcError as error:
-                if not is_transient(error):
-                    raise
                 return await call(  # type: ignore[no-any-return]
-                    request, metadata=self._metadata, timeout=UNARY_S, wait_for_ready=True
+                    request, metadata=self._metadata, timeout=UNARY_S, wait_for_ready=not tries
                 )
-        except grpc.aio.AioRpcError as error:
-            raise self._told(error) from None
+            except grpc.aio.AioRpcError as error:
+                if not is_transient(error) or not tries:
+                    raise _told(target, error) from None
+            tries -= 1
+            self._targets.leave(channel)
 
-    def _told(self, error: grpc.aio.AioRpcError) -> Exception:
-        return unreachable(self._target, error) if is_transient(error) else of_status(error)
+
+def _told(target: str, error: grpc.aio.AioRpcError) -> Exception:
+    return unreachable(target, error) if is_transient(error) else of_status(error)
 
 
 def _serialized(message: Message) -> bytes:
@@ -239,19 +253,25 @@ async def open_remote(
     patience_s: float = 30.0,
     retry_overloaded: bool = True,
 ) -> AsyncGenerator[RemoteDoor]:
-    """A door to the node at `target` ("host:port"). Unreachable if none answers; `metadata` goes with every call."""
+    """A door to the node at `target` ("host:port"), or to whichever of several, with commas between them, answers.
+
+    Unreachable if none does; `metadata` goes with every call.
+    """
     settings = [*_OPTIONS, *options]
-    if credentials is None:
-        channel = grpc.aio.insecure_channel(target, options=settings, interceptors=list(interceptors))
-    else:
-        channel = grpc.aio.secure_channel(target, credentials, options=settings, interceptors=list(interceptors))
-    session = Session(channel, target, metadata, patience_s, retry_overloaded=retry_overloaded)
+
+    def open_channel(address: str) -> grpc.aio.Channel:
+        if credentials is None:
+            return grpc.aio.insecure_channel(address, options=settings, interceptors=list(interceptors))
+        return grpc.aio.secure_channel(address, credentials, options=settings, interceptors=list(interceptors))
+
+    targets = Targets(target, open_channel)
+    session = Session(targets, metadata, patience_s, retry_overloaded=retry_overloaded)
     try:
         await session.open()
-        yield RemoteDoor(channel, session, target, namespace, metadata)
+        yield RemoteDoor(targets, session, namespace, metadata, patience_s)
     finally:
         await session.close()
-        await channel.close()
+        await targets.close()
 
 
 _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (

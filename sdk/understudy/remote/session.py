@@ -23,6 +23,7 @@ import grpc.aio
 
 from understudy.errors import BadInput, Overloaded, UnderstudyError, Unreachable
 from understudy.remote.errors import CLOSING, is_transient, of_error, of_status
+from understudy.remote.targets import Targets
 from understudy_proto.v1 import sessions_pb2
 
 METHOD: Final = "/understudy.v1.SessionService/Calls"
@@ -62,20 +63,14 @@ class Session:
 
     def __init__(
         self,
-        channel: grpc.aio.Channel,
-        target: str,
+        targets: Targets,
         metadata: Metadata,
         patience_s: float,
         *,
         retry_overloaded: bool = True,
         outlives_closing: bool = True,
     ) -> None:
-        self._stream = channel.stream_stream(
-            METHOD,
-            request_serializer=sessions_pb2.CallsRequest.SerializeToString,
-            response_deserializer=sessions_pb2.CallsResponse.FromString,
-        )
-        self._target = target
+        self._targets = targets
         self._metadata = tuple(metadata)
         self._patience_s = patience_s
         self._overloaded_s = patience_s if retry_overloaded else 0.0
@@ -93,7 +88,7 @@ class Session:
         self._up = False
 
     async def open(self) -> None:
-        """Unreachable if no node answers at once; NotAllowed if it does not let us in."""
+        """Unreachable if no node answers at once, of all there are; NotAllowed if it does not let us in."""
         first: asyncio.Future[None] = self._loop.create_future()
         self._keeper = self._loop.create_task(self._keep(first))
         await first
@@ -149,13 +144,18 @@ class Session:
     # --- the stream, again and again
 
     async def _keep(self, first: asyncio.Future[None]) -> None:
-        down_since, pause_s = self._loop.time(), FIRST_PAUSE_S
+        down_since, pause_s, untried = self._loop.time(), FIRST_PAUSE_S, len(self._targets)
         while True:
             self._up = False
-            broken = await self._serve(first)
+            target, channel = self._targets.name, self._targets.channel
+            broken = await self._serve(channel, first)
             if self._up:
-                down_since, pause_s = self._loop.time(), FIRST_PAUSE_S
-            error = self._told(broken)
+                down_since, pause_s, untried = self._loop.time(), FIRST_PAUSE_S, len(self._targets)
+            error, untried = self._told(target, broken), untried - 1
+            if is_transient(broken):
+                self._targets.leave(channel)
+                if untried > 0:
+                    continue
             if not first.done():
                 first.set_exception(error)
                 return
@@ -164,9 +164,14 @@ class Session:
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
-    async def _serve(self, first: asyncio.Future[None]) -> grpc.aio.AioRpcError:
+    async def _serve(self, channel: grpc.aio.Channel, first: asyncio.Future[None]) -> grpc.aio.AioRpcError:
         """Carry calls for as long as one stream lasts; how it ended."""
-        stream = self._stream(metadata=self._metadata)
+        begin: grpc.aio.StreamStreamMultiCallable[Any, Any] = channel.stream_stream(
+            METHOD,
+            request_serializer=sessions_pb2.CallsRequest.SerializeToString,
+            response_deserializer=sessions_pb2.CallsResponse.FromString,
+        )
+        stream = begin(metadata=self._metadata)
         writer: asyncio.Task[None] | None = None
         try:
             response = await stream.read()
@@ -251,7 +256,9 @@ class Session:
         if opened is not None and not opened.answer.done():
             what = "does not answer" if self._up else "cannot be reached"
             opened.answer.set_exception(
-                Unreachable(f"{self._target} {what}: nothing for {ANSWER_S:.0f} s; what was asked may have been done")
+                Unreachable(
+                    f"{self._targets.name} {what}: nothing for {ANSWER_S:.0f} s; what was asked may have been done"
+                )
             )
 
     def _fail(self, error: UnderstudyError) -> None:
@@ -259,10 +266,8 @@ class Session:
             if not opened.answer.done():
                 opened.answer.set_exception(error)
 
-    def _told(self, broken: grpc.aio.AioRpcError) -> UnderstudyError:
-        if not is_transient(broken):
-            return of_status(broken)
-        return unreachable(self._target, broken)
+    def _told(self, target: str, broken: grpc.aio.AioRpcError) -> UnderstudyError:
+        return unreachable(target, broken) if is_transient(broken) else of_status(broken)
 
 
 def unreachable(target: str, broken: grpc.aio.AioRpcError) -> Unreachable:
