@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -396,7 +397,13 @@ async def test_a_database_that_cannot_be_opened_says_why_without_the_password(
     assert "s3cret" not in str(failed.value)
 
 
-async def test_the_stores_clock_is_known_from_each_commit(database: Database) -> None:
+async def test_the_stores_clock_is_known_from_the_opening_and_from_each_commit(database: Database) -> None:
+    """On this machine it is the machine's own."""
     async with opened(database.url()) as store:
+        first = store.clock_offset_s
         await commit(store, turn(A, 1))
-        assert 0 < abs(store.clock_offset_s) < 5.0
+        later = store.clock_offset_s
+        assert first is not None
+        assert later not in (None, first)
+        for offset_s in (first, later):
+            assert abs(time.monotonic() + (offset_s or 0) - time.time()) < 5.0

@@ -224,8 +224,9 @@ class ShardedStore(Store, Protocol):
         ...
 
     @property
-    def clock_offset_s(self) -> float:
-        """What to add to this machine's time to get the store's, as of the last commit."""
+    def clock_offset_s(self) -> float | None:
+        """What to add to `time.monotonic()` here to get the store's time, as of the last commit or, before the first,
+        of the opening. None: the store has no time of its own."""
         ...
 
     @property

@@ -31,6 +31,7 @@ from understudy_runtime.execution.program import Watchdog
 from understudy_runtime.execution.programs import AppPrograms
 from understudy_runtime.execution.wire import LogStyle
 from understudy_runtime.node.bridge import Bridge
+from understudy_runtime.node.clocks import SharedClock
 from understudy_runtime.node.doors import LocalDoor
 from understudy_runtime.node.resources import driver_tasks, machine_for, resource_machines
 from understudy_runtime.node.schedules import declare
@@ -125,8 +126,9 @@ async def running(
     if clustering is None:
         await store.open(name, clock.now())
     else:
-        sharding = Sharding(shared(store))
-        await sharding.store.join(name, member.incarnation, clock.now())
+        many = shared(store)
+        await many.join(name, member.incarnation, clock.now())
+        sharding, clock = Sharding(many), SharedClock(clock, lambda: many.clock_offset_s)
     try:
         watchdog.start()
         pool = WorkerPool(clock, local, node=name, run_tasks=settings.run_tasks) if settings.workers else None

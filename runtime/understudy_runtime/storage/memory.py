@@ -221,8 +221,8 @@ class MemoryStore:
         return dict(self._terms)
 
     @property
-    def clock_offset_s(self) -> float:
-        return 0.0
+    def clock_offset_s(self) -> float | None:
+        return None
 
     @property
     def silent_s(self) -> float:

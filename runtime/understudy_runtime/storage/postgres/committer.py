@@ -38,7 +38,13 @@ class Committer:
     """`held` are the shards of this node; it is shared with whoever claims and releases them."""
 
     def __init__(
-        self, address: Address, shards: int, held: dict[int, Held], incarnation: str, connections: Connections
+        self,
+        address: Address,
+        shards: int,
+        held: dict[int, Held],
+        incarnation: str,
+        connections: Connections,
+        clock_offset_s: float,
     ) -> None:
         self._address = address
         self._shards = shards
@@ -49,7 +55,7 @@ class Committer:
         self._queue: deque[tuple[Sequence[TurnWrite], Done]] = deque()
         self._working: asyncio.Task[None] | None = None
         self._broken: CommitFailed | None = None
-        self.clock_offset_s = 0.0
+        self.clock_offset_s = clock_offset_s
 
     def submit(self, batch: Sequence[TurnWrite], done: Done) -> None:
         self._queue.append((batch, done))
@@ -117,9 +123,9 @@ class Committer:
         arguments = [*writes.fence(self._incarnation), *columns]
 
         async def send(connection: Connection) -> tuple[Row, float, float]:
-            sent_at = time.time()
+            sent_at = time.monotonic()
             [row] = await connection.fetch(sql, *arguments)
-            return row, sent_at, time.time()
+            return row, sent_at, time.monotonic()
 
         for _ in range(LOOKS):
             [advanced, at, *_], sent_at, answered_at = await self._connections.ask(send)

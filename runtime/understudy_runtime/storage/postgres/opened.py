@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection
 from typing import Final
 
@@ -10,7 +11,7 @@ from understudy_runtime.storage.postgres import schema
 from understudy_runtime.storage.postgres.address import Address
 from understudy_runtime.storage.postgres.claims import FAREWELL, Claims, SoleUse
 from understudy_runtime.storage.postgres.committer import Committer
-from understudy_runtime.storage.postgres.connections import Connections, Dialer, as_store_error
+from understudy_runtime.storage.postgres.connections import Connection, Connections, Dialer, as_store_error
 from understudy_runtime.storage.postgres.reader import Reader
 from understudy_runtime.storage.postgres.writes import Held
 
@@ -19,6 +20,13 @@ COMMIT_TIMEOUT_S: Final = 10.0
 READ_TIMEOUT_S: Final = 30.0
 MIGRATE_TIMEOUT_S: Final = 600.0
 READ_CONNECTIONS: Final = 4
+
+
+async def _clock_offset(connection: Connection) -> float:
+    """What to add to this process's monotonic time to get the server's, in seconds."""
+    asked_at = time.monotonic()
+    at = await connection.value("SELECT extract(epoch FROM clock_timestamp())::float8")
+    return float(at) - (asked_at + time.monotonic()) / 2
 
 
 class Opened:
@@ -44,12 +52,13 @@ class Opened:
         try:
             await self.writing.ask(lambda connection: schema.look(connection, self._address))
             found = await self._migrate(now)
+            offset_s = await self.writing.ask(_clock_offset)
         except Exception as error:
             await self.writing.close()
             raise as_store_error(self._address, error) from error
         self.shards = found.shards
         self.reader = Reader(self._address, self.shards, self.reading)
-        self.committer = Committer(self._address, self.shards, self.held, self._incarnation, self.writing)
+        self.committer = Committer(self._address, self.shards, self.held, self._incarnation, self.writing, offset_s)
 
     async def _migrate(self, now: float) -> schema.Found:
         patience_s = min(self._patience_s, OPEN_PATIENCE_S)

@@ -108,7 +108,7 @@ class PostgresStore:
         return {shard: held.term for shard, held in self._at_work.held.items()}
 
     @property
-    def clock_offset_s(self) -> float:
+    def clock_offset_s(self) -> float | None:
         return self._at_work.committer.clock_offset_s
 
     @property
