@@ -242,9 +242,10 @@ def message(words: list[str], cell: Cell) -> AnyMessage:
             return Describe()
         case "complete":
             execution, call, attempt = map(int, plain[0].split("."))
-            return CompleteJob(execution, call, attempt, _raw(named.get("result", "")), _failure(named))
+            key = named.get("key", "")
+            return CompleteJob(execution, call, attempt, _raw(named.get("result", "")), _failure(named), key)
         case "settle":
-            return SettleJob(int(plain[0]), _raw(named.get("handle", "")))
+            return SettleJob(int(plain[0]), _raw(named.get("handle", "")), named.get("key", ""))
         case "jobs":
             return ListJobs()
         case _:

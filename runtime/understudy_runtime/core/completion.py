@@ -11,6 +11,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import msgspec
 
 from understudy.errors import BadRequest
+from understudy_runtime.core.keys import ACTOR_PREFIX, RUN
 from understudy_runtime.core.messages import Token
 
 
@@ -37,4 +38,12 @@ def completed_attempt(token: str) -> Token:
         raise BadRequest(
             "this is no completion token; it is `task_info().completion_token` in a job's submit"
         ) from None
+    if not _may_have_jobs(parts.key):
+        raise BadRequest(f"this completion token is of {parts.key[:60]!a}, which is neither a run nor an actor")
     return Token(parts.key, parts.execution, parts.call, parts.attempt, 0)
+
+
+def _may_have_jobs(key: str) -> bool:
+    namespace, _, rest = key.partition("/")
+    kind, _, name = rest.partition("/")
+    return bool(namespace and name) and (kind == RUN or kind.startswith(ACTOR_PREFIX))

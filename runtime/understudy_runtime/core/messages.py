@@ -18,6 +18,7 @@ from understudy_runtime.core.kinds import NULL, Failure, HeldWhy, MaybeRaw, Mess
 from understudy_runtime.core.records import AnyRecord, Reusable
 from understudy_runtime.core.resource.messages import ResourceMessage
 
+JobStatus = Literal["submitting", "finding", "open", "uncertain", "stopping"]
 RunStatus = Literal["running", "succeeded", "failed", "cancelled", "terminated", "timed_out", "held"]
 
 
@@ -332,14 +333,14 @@ class BackfillBegun(msgspec.Struct, frozen=True):
 
 
 class JobInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A job as people see it. `status`: submitting, finding, open, uncertain or stopping. `since` counts from 1970."""
+    """A job as people see it. `since` counts from 1970."""
 
     key: str
     execution: int
     call: int
     attempt: int
     task: str
-    status: str
+    status: JobStatus
     since: float = 0.0
     build: str = ""
     handle: MaybeRaw = None

@@ -419,6 +419,15 @@ class JobOver(Note, frozen=True):
     attempt: int
 
 
+class JobTold(Note, frozen=True):
+    """Somebody outside has said how this attempt's job ended, or what came of its submit. Said again with the same key,
+    it changes nothing."""
+
+    call: int
+    attempt: int
+    idempotency_key: str
+
+
 class JobStopping(Note, frozen=True):
     """A job that nobody awaits any more is being cancelled (or, if its handle is not known, looked for)."""
 
@@ -607,6 +616,7 @@ AnyRecord = (
     | JobSeekDelayed
     | JobUncertain
     | JobOver
+    | JobTold
     | JobStopping
     | JobStopFound
     | JobStopDelayed

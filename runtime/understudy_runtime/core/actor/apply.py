@@ -9,6 +9,7 @@ from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.actor.state import ActorState, Reminder
 from understudy_runtime.core.calls import AskCall
+from understudy_runtime.core.deliveries import Remembered
 from understudy_runtime.core.leases import name_of
 from understudy_runtime.core.messages import Hold
 from understudy_runtime.core.records import (
@@ -32,6 +33,7 @@ from understudy_runtime.core.records import (
     JobStopped,
     JobStopping,
     JobSubmitted,
+    JobTold,
     JobUncertain,
     LateResult,
     LeaseEnded,
@@ -158,6 +160,10 @@ def _warned(state: ActorState, record: Warned, at: float) -> None:
     state.warnings += 1
 
 
+def _told(state: ActorState, record: JobTold, at: float) -> None:
+    delivering.remember(state.deliveries, record.idempotency_key, Remembered(at))
+
+
 def _nothing(state: ActorState, record: AnyRecord, at: float) -> None:
     """Kept in the journal for people and for replay."""
 
@@ -191,6 +197,7 @@ APPLY: Final[dict[type, Callable[[ActorState, Any, float], None]]] = {
     JobSeekDelayed: _note,
     JobUncertain: _note,
     JobOver: _note,
+    JobTold: _told,
     JobStopping: _note,
     JobStopFound: _note,
     JobStopDelayed: _note,

@@ -125,11 +125,11 @@ def _release(state: ActorState, message: Release, now: float) -> Decision:
 
 
 def _complete_job(state: ActorState, message: CompleteJob, now: float) -> Decision:
-    return jobs.complete(state.caller, state.calls, message, now)
+    return jobs.complete(state.caller, state.calls, state.deliveries, message, now)
 
 
 def _settle_job(state: ActorState, message: SettleJob, now: float) -> Decision:
-    decision = jobs.settle(state.caller, state.calls, message, now)
+    decision = jobs.settle(state.caller, state.calls, state.deliveries, message, now)
     is_last = jobs.uncertain(state.calls) == [message.call]
     if is_last and decision.append and state.held is not None and state.held.why == "uncertain":
         decision.append.append(Released())
@@ -138,12 +138,14 @@ def _settle_job(state: ActorState, message: SettleJob, now: float) -> Decision:
 
 
 def _list_jobs(state: ActorState, message: ListJobs, now: float) -> Decision:
+    if not state.turns:
+        return Decision(reply=_unknown(state))
     return Decision(reply=OpenJobs(calling.open_jobs(state.key, state.calls)))
 
 
 def _describe(state: ActorState, message: Describe, now: float) -> Decision:
     if not state.turns:
-        return Decision(reply=Refused("UnknownName", f"nothing has happened to {state.key} yet"))
+        return Decision(reply=_unknown(state))
     calls = state.calls
     running = sum(call.out for _, call in calls.tasks())
     return Decision(
@@ -165,6 +167,10 @@ def _describe(state: ActorState, message: Describe, now: float) -> Decision:
             reminders={name: reminder.at for name, reminder in state.reminders.items()},
         )
     )
+
+
+def _unknown(state: ActorState) -> Refused:
+    return Refused("UnknownName", f"nothing has happened to {state.key} yet")
 
 
 def not_for_actors(state: ActorState, message: AnyMessage, now: float) -> Decision:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Raw
 
+from understudy_runtime.core.deliveries import Deliveries
 from understudy_runtime.core.job.state import (
     FIND,
     POLL,
@@ -37,6 +38,7 @@ from understudy_runtime.core.records import (
     JobSeekDelayed,
     JobSought,
     JobSubmitted,
+    JobTold,
     JobUncertain,
     TaskGaveUp,
     TaskSucceeded,
@@ -122,7 +124,7 @@ class Job:
             case "hold":
                 detail = (
                     f"call {self.number}: whether attempt {call.attempt} of {call.task} was submitted is not known; "
-                    "look in the outside system, and then say so: `run.settle_job(call, handle)`"
+                    f"look in the outside system, and then say so: {how_to_settle(self.caller.key, self.number)}"
                 )
                 return Decision(append=[JobUncertain(self.number, call.attempt), Held("uncertain", detail)])
             case "fail":
@@ -256,12 +258,17 @@ def timeout_at(call: TaskCall) -> float | None:
 # --- what people and outside systems say
 
 
-def complete(caller: Caller, calls: Calls, message: CompleteJob, now: float) -> Decision:
+def complete(caller: Caller, calls: Calls, deliveries: Deliveries, message: CompleteJob, now: float) -> Decision:
+    if message.idempotency_key in deliveries.remembered:
+        return Decision(reply=Accepted())
     call = calls.task(message.call)
     job = None if call is None else call.job
     is_this = message.execution == caller.execution and call is not None and call.attempt == message.attempt
-    if not is_this or call is None or job is None or job.phase == "uncertain":
+    if not is_this or call is None or job is None:
         why = f"no job waits for this completion in {caller.key}: it has ended, was retried, or was given up"
+        return Decision(reply=Refused("BadRequest", why))
+    if job.phase == "uncertain":
+        why = f"nobody knows whether this job was submitted; {how_to_settle(caller.key, message.call)} comes first"
         return Decision(reply=Refused("BadRequest", why))
     subject = Job(caller, message.call, call, now)
     if message.failure is not None:
@@ -270,11 +277,12 @@ def complete(caller: Caller, calls: Calls, message: CompleteJob, now: float) -> 
         decision = subject.succeeded(message.result or Raw(b"null"))
         if job.phase == "open":
             decision.abandon.append(subject.token())
-    decision.reply = Accepted()
-    return decision
+    return _taken(decision, subject, message)
 
 
-def settle(caller: Caller, calls: Calls, message: SettleJob, now: float) -> Decision:
+def settle(caller: Caller, calls: Calls, deliveries: Deliveries, message: SettleJob, now: float) -> Decision:
+    if message.idempotency_key in deliveries.remembered:
+        return Decision(reply=Accepted())
     call = calls.task(message.call)
     job = None if call is None else call.job
     if call is None or job is None or job.phase != "uncertain":
@@ -287,8 +295,19 @@ def settle(caller: Caller, calls: Calls, message: SettleJob, now: float) -> Deci
         decision = subject.failed(
             Failure("JobLost", "it was never submitted, as a person found", kind="lost"), is_over=True
         )
+    return _taken(decision, subject, message)
+
+
+def _taken(decision: Decision, subject: Job, message: CompleteJob | SettleJob) -> Decision:
+    if message.idempotency_key:
+        decision.append.insert(0, JobTold(subject.number, subject.call.attempt, message.idempotency_key))
     decision.reply = Accepted()
     return decision
+
+
+def how_to_settle(key: str, call: int) -> str:
+    """The command, for people."""
+    return f"`understudy jobs settle {key.split('/', 1)[1]} {call}`"
 
 
 def uncertain(calls: Calls) -> list[int]:

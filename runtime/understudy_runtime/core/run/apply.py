@@ -42,6 +42,7 @@ from understudy_runtime.core.records import (
     JobStopped,
     JobStopping,
     JobSubmitted,
+    JobTold,
     JobUncertain,
     LateResult,
     LeaseEnded,
@@ -85,7 +86,7 @@ def _apply_started(state: RunState, record: ExecutionStarted, at: float) -> None
 
 
 def _remember(
-    state: RunState, record: ExecutionStarted | CancelRequested | Released | Ended | NothingToDo, at: float
+    state: RunState, record: ExecutionStarted | CancelRequested | Released | Ended | NothingToDo | JobTold, at: float
 ) -> None:
     if record.idempotency_key:
         delivering.remember(state.deliveries, record.idempotency_key, Remembered(at, execution=state.execution))
@@ -232,6 +233,7 @@ APPLY: Final[dict[type, Apply]] = {
     JobSeekDelayed: _apply_call_note,
     JobUncertain: _apply_call_note,
     JobOver: _apply_call_note,
+    JobTold: _remember,
     JobStopping: _apply_call_note,
     JobStopFound: _apply_call_note,
     JobStopDelayed: _apply_call_note,

@@ -262,7 +262,7 @@ def _release(state: RunState, message: Release, now: float) -> Decision:
         why = f"run {state.key} is not held, it is {state.status}: there is nothing to release it from"
         return Decision(reply=Refused("BadRequest", why))
     if unsettled := jobs.uncertain(state.calls):
-        first = f"settle call {unsettled[0]} first, with `run.settle_job(call, handle)`"
+        first = f"settle call {unsettled[0]} first, with {jobs.how_to_settle(state.key, unsettled[0])}"
         why = f"run {state.key}: {first}; {state.held.detail}"
         return Decision(reply=Refused("BadRequest", why))
     released = Released(message.idempotency_key)
@@ -270,11 +270,11 @@ def _release(state: RunState, message: Release, now: float) -> Decision:
 
 
 def _complete_job(state: RunState, message: CompleteJob, now: float) -> Decision:
-    return jobs.complete(state.caller, state.calls, message, now)
+    return jobs.complete(state.caller, state.calls, state.deliveries, message, now)
 
 
 def _settle_job(state: RunState, message: SettleJob, now: float) -> Decision:
-    decision = jobs.settle(state.caller, state.calls, message, now)
+    decision = jobs.settle(state.caller, state.calls, state.deliveries, message, now)
     is_last = jobs.uncertain(state.calls) == [message.call]
     if is_last and decision.append and state.held is not None and state.held.why == "uncertain":
         decision.append.append(Released())
@@ -283,6 +283,8 @@ def _settle_job(state: RunState, message: SettleJob, now: float) -> Decision:
 
 
 def _list_jobs(state: RunState, message: ListJobs, now: float) -> Decision:
+    if not state.status:
+        return Decision(reply=_unknown(state))
     return Decision(reply=OpenJobs(calling.open_jobs(state.key, state.calls)))
 
 
