@@ -16,7 +16,7 @@ from understudy_runtime.actors.engine import MAX_MAILBOX
 from understudy_runtime.actors.journal import INLINE_BYTES
 from understudy_runtime.actors.writing import SNAPSHOT_TURNS
 from understudy_runtime.core.keys import actor_key
-from understudy_runtime.core.messages import Deliver, Describe, Refused
+from understudy_runtime.core.messages import Deliver, Describe, Refused, Started
 from understudy_runtime.storage.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -107,6 +107,14 @@ async def crowd(world: Any, number: int) -> None:
     """Others come, and so the idle ones must leave."""
     for each in range(5):
         await world.ask(run(f"crowd {number}-{each}"), Describe())
+
+
+async def test_an_actor_whose_key_was_just_made_up_gets_its_message_though_there_is_no_room() -> None:
+    async with living([app], MemoryStore(), resident_bytes=TINY) as world:
+        for name in "ab":
+            reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            world.engine.deliver(run(name), starting("sleeper", 1), reply.set_result, fresh=True)
+            assert isinstance(await asyncio.wait_for(reply, 5), Started)
 
 
 async def test_sleepers_are_not_in_memory_and_wake_on_time() -> None:

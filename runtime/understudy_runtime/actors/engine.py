@@ -214,6 +214,7 @@ class Engine:
     # --- actors into memory and out of it
 
     def _admit(self, key: str, *, fresh: bool = False) -> Cell:
+        self._residency.sweep()  # before it comes in: with its mailbox still empty, it could be asked to leave itself
         kind = kind_of(key)
         cell = self._cells[key] = Cell(key, kind, self._machine_of(kind))
         self._residency.add(cell)
@@ -221,7 +222,6 @@ class Engine:
             cell.state, cell.phase = cell.machine.initial(key), Phase.READY
         else:
             self._loading.load(cell)
-        self._residency.sweep()
         return cell
 
     def _loaded(self, cell: Cell, existed: bool, waiting: Sequence[Envelope]) -> None:
