@@ -89,14 +89,12 @@ class RunHandle(Generic[R]):
         await self._door.terminate(self.run_id, clean_text(reason))
 
     async def jobs(self) -> list[JobSummary]:
-        """Those of its jobs that the outside system has, or may have."""
-        return await self._door.jobs_of(self.run_id)
+        """Those of its jobs that the outside system has, or may have: at most 1,000."""
+        return await self._client.jobs(self.run_id, limit=MAX_LISTED)
 
     async def settle_job(self, call: int, handle: object = None) -> None:
-        """Say of an uncertain job what you found in the outside system: its handle, or None if it is not there."""
-        await self._door.settle_job(
-            self.run_id, call, None if handle is None else values.encode(handle, "the handle given to settle_job()")
-        )
+        """See `Client.settle_job`."""
+        await self._client.settle_job(self.run_id, call, handle)
 
     async def release(self) -> None:
         """Let a held run go on, once what held it has been dealt with. BadRequest if it is not held."""
@@ -295,6 +293,19 @@ class Client:
         """Say that a job has failed. It is tried again if its policy says so."""
         raised = error if isinstance(error, Exception) else RuntimeError(error)
         await self.door.complete_job(token, None, encode_failure(raised, (type(raised),)))
+
+    async def jobs(self, of: Target | None = None, *, status: str = "", limit: int = 100) -> list[JobSummary]:
+        """The jobs that outside systems have, or may have: of one run or actor, or of all; at most `limit` (1,000).
+
+        Runs before actors, those of the newest first. Of all, the node looks through its list of runs and actors.
+        """
+        address = "" if of is None else address_of(of)
+        return await self.door.list_jobs(address, status=status, limit=min(limit, MAX_LISTED))
+
+    async def settle_job(self, of: Target, call: int, handle: object = None) -> None:
+        """Say of an uncertain job what you found in the outside system: its handle, or None if it is not there."""
+        told = None if handle is None else values.encode(handle, "the handle given to settle_job()")
+        await self.door.settle_job(address_of(of), call, told)
 
     async def list(self, *, status: str = "", workflow: str = "", limit: int = 100) -> list[RunSummary]:
         """Runs, newest first, at most `limit` (and at most 1,000); an empty filter matches all."""

@@ -8,7 +8,7 @@ StoreError. Times are seconds since 1970.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -20,21 +20,28 @@ RunStatus = Literal["running", "succeeded", "failed", "cancelled", "terminated",
 IfExists = Literal["return", "error"]
 
 
-class JobSummary(msgspec.Struct, frozen=True):
-    """A job of a run. `status`: submitting, finding, open, uncertain or stopping; `handle` is JSON, or None.
+JobStatus = Literal["submitting", "finding", "open", "uncertain", "stopping"]
+JOB_STATUSES: Final[tuple[JobStatus, ...]] = ("submitting", "finding", "open", "uncertain", "stopping")
 
-    `build` is of the code that submitted it, `since` is when, in seconds since 1970.
+
+class JobSummary(msgspec.Struct, frozen=True):
+    """A job of the run or actor at `address`, `run/<id>` or `actor.<class>/<id>`; of an actor, `execution` numbers the
+    message whose handler awaits it. `handle` is JSON, or None.
+
+    `since` is when it was submitted, before that when it was called, in seconds since 1970; `build` is of the code that
+    submitted it. `token` is for whoever completes this attempt of it from outside.
     """
 
-    run_id: str
+    address: str
     execution: int
     call: int
     attempt: int
     task: str
-    status: str
+    status: JobStatus
     since: float
     build: str
     handle: Any
+    token: str
 
 
 class StartedRun(msgspec.Struct, frozen=True):
@@ -187,12 +194,15 @@ class Door(ScheduleDoor, Protocol):
         """Say how the job of this completion token ended. BadRequest if it does not wait for that (any more)."""
         ...
 
-    async def settle_job(self, run_id: str, call: int, handle: bytes | None) -> None:
+    async def settle_job(self, address: str, call: int, handle: bytes | None) -> None:
         """Say of an uncertain job that it is there, as `handle`, or (None) is not. Else BadRequest."""
         ...
 
-    async def jobs_of(self, run_id: str) -> list[JobSummary]:
-        """The jobs of a run that the outside system has, or may have."""
+    async def list_jobs(self, address: str, *, status: str, limit: int) -> list[JobSummary]:
+        """The jobs that outside systems have, or may have: of a run or actor, or (an empty address) of all.
+
+        Runs before actors, those of the newest first. An empty status matches all.
+        """
         ...
 
     async def list_runs(self, *, status: str, workflow: str, limit: int) -> list[RunSummary]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from understudy import Actor, App, handler, readonly, wait_until
+import asyncio
+
+from understudy import Actor, App, Resource, handler, readonly, wait_until
+from understudy.jobs import Job
 
 app = App("shop")
 
@@ -31,6 +34,58 @@ async def echo(value: object) -> object:
 @app.workflow
 async def break_down() -> None:
     raise ValueError("broken")
+
+
+class Print(Job[str, int]):
+    """A page at a printer, which says itself when it is done."""
+
+    async def submit(self, idempotency_key: str, page: str) -> str:
+        return f"printed {page}"
+
+
+class Fax(Job[str, str]):
+    """Something that nobody can tell the fate of."""
+
+    async def submit(self, idempotency_key: str) -> str:
+        return await asyncio.Future()
+
+
+print_page = app.job()(Print)
+fax = app.job(unknown="hold")(Fax)
+
+
+@app.resource(capacity=2)
+class Till(Resource[str, str]):
+    """It is there already."""
+
+
+@app.resource(capacity=2)
+class Van(Resource[str, str]):
+    """It is there already."""
+
+
+@app.workflow
+async def brochure(pages: list[str]) -> int:
+    return sum(await asyncio.gather(*(print_page(page) for page in pages)))
+
+
+@app.workflow
+async def send_fax() -> str:
+    return await fax()
+
+
+@app.actor
+class Desk(Actor):
+    pages: int = 0
+
+    @handler
+    async def copy(self, page: str) -> int:
+        self.pages += await print_page(page)
+        return self.pages
+
+    @handler
+    async def send(self) -> str:
+        return await fax()
 
 
 @app.workflow

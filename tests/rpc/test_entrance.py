@@ -11,7 +11,16 @@ import pytest
 
 from tests.rpc.conftest import Serve, soon
 from understudy import Overloaded
-from understudy_proto.v1 import actors_pb2, actors_pb2_grpc, runs_pb2, runs_pb2_grpc, sessions_pb2, sessions_pb2_grpc
+from understudy_proto.v1 import (
+    actors_pb2,
+    actors_pb2_grpc,
+    resources_pb2,
+    resources_pb2_grpc,
+    runs_pb2,
+    runs_pb2_grpc,
+    sessions_pb2,
+    sessions_pb2_grpc,
+)
 from understudy_proto.v1.values_pb2 import Arguments
 from understudy_runtime.rpc.entrance import Entrance
 
@@ -101,6 +110,28 @@ async def test_a_repeated_unary_call_gets_the_first_answer_from_a_busy_node(
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await soon(new)
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_who_waits_for_a_lease_may_ask_again_and_give_back_at_a_busy_node(
+    channel: grpc.aio.Channel, load: Node
+) -> None:
+    resources: Any = resources_pb2_grpc.ResourceServiceStub(channel)
+
+    def wanted(holder: str) -> resources_pb2.AcquireRequest:
+        asked = resources_pb2.AcquireRequest(address="lock/l", holder=holder)
+        asked.patience.FromMilliseconds(1)
+        return asked
+
+    held = await soon(resources.Acquire(resources_pb2.AcquireRequest(address="lock/l", holder="h")))
+    assert not (await soon(resources.Acquire(wanted("a")))).granted
+    load.busy = True
+    assert not (await soon(resources.Acquire(wanted("a")))).granted
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await soon(resources.Acquire(wanted("b")))
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    await soon(resources.Renew(resources_pb2.RenewRequest(address="lock/l", holder="h", fence=held.fence)))
+    await soon(resources.Release(resources_pb2.ReleaseRequest(address="lock/l", holder="h", fence=held.fence)))
+    assert (await soon(resources.Acquire(wanted("a")))).fence == held.fence + 1
 
 
 def test_so_many_keys_are_remembered_and_twice_as_many_at_most() -> None:

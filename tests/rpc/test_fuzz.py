@@ -20,7 +20,8 @@ from google.protobuf.message import Message
 from tests.rpc.conftest import LONG_S, soon
 from tests.rpc.shop import checkout
 from understudy import Client
-from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, schedules_pb2, sessions_pb2
+from understudy_proto.v1 import sessions_pb2
+from understudy_runtime.rpc.methods import SERVICES
 
 pytestmark = pytest.mark.anyio
 
@@ -70,9 +71,8 @@ LARGE = [*NUMBERS, 2**62, -(2**62), 253_402_300_799, -62_135_596_800]
 
 
 def methods() -> Iterator[MethodDescriptor]:
-    for file in (runs_pb2, actors_pb2, schedules_pb2, nodes_pb2, sessions_pb2):
-        for service in file.DESCRIPTOR.services_by_name.values():
-            yield from service.methods
+    for service in (*SERVICES, *sessions_pb2.DESCRIPTOR.services_by_name.values()):
+        yield from service.methods
 
 
 def made_up(chance: random.Random, kind: Descriptor, depth: int = 0) -> Message:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.rpc.conftest import Serve, soon
 from tests.rpc.shop import Approval, Counter, app, checkout
-from understudy import Client, Overloaded
+from understudy import Client, Overloaded, lock
 from understudy.client import connect
 from understudy_runtime.node.admission import MOST_AT_ONCE
 from understudy_runtime.rpc.server import Serving
@@ -34,6 +34,7 @@ async def test_new_work_is_refused_with_the_delay(serve: Serve) -> None:
             lambda: client.run(checkout, 5),
             lambda: client.tell(Counter.at("a"), Counter.add, 1),
             lambda: client.ask(Counter.at("a"), Counter.add, 1),
+            lambda: client.lease(lock("l")).__aenter__(),
         ):
             with pytest.raises(Overloaded, match="too much to do") as refused:
                 await soon(new())

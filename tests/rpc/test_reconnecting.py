@@ -13,8 +13,9 @@ import pytest
 
 from tests.rpc.conftest import Serve, a_node, serving, soon, until
 from tests.rpc.shop import Approval, Counter, app, checkout
-from understudy import Client, Unreachable
+from understudy import Client, Unreachable, lock
 from understudy.client import connect
+from understudy.resource_door import ResourceDoor, resource_door
 from understudy_proto.v1 import runs_pb2, runs_pb2_grpc
 from understudy_runtime.rpc.limits import Limits
 from understudy_runtime.storage.urls import open_url
@@ -131,6 +132,63 @@ async def test_a_client_outlives_a_restart_of_the_node(tmp_path: Path) -> None:
         assert await soon(late) == "5"
         await soon(run.tell(Approval.decide, "yes"))
         assert await soon(waiting) == "yes"
+        await client_context.__aexit__(None, None, None)
+
+
+async def queued(door: ResourceDoor, *holders: str) -> None:
+    """Once they wait for the lock, in this order."""
+    wanted = [f"default/client/{holder}:1:1" for holder in holders]
+    async with asyncio.timeout(30):
+        while (await holders_in_queue(door)) != wanted:  # noqa: ASYNC110 - nobody announces it
+            await asyncio.sleep(0.005)
+
+
+async def holders_in_queue(door: ResourceDoor) -> list[str]:
+    return [each.holder for each in (await door.describe_resource("lock/l")).queue]
+
+
+async def test_a_place_in_the_queue_for_a_lease_survives_a_cut_connection(serve: Serve, local: Client) -> None:
+    request, here = lock("l").request, resource_door(local.door)
+    async with (
+        serve() as server,
+        Cable(server.address).laid() as cable,
+        connect(cable.address, app) as client,
+        connect(server.address, app) as other,
+    ):
+        held = await here.acquire_lease(request, holder="h", ttl_s=60)
+        first = asyncio.ensure_future(resource_door(client.door).acquire_lease(request, holder="a", ttl_s=60))
+        await queued(here, "a")
+        second = asyncio.ensure_future(resource_door(other.door).acquire_lease(request, holder="b", ttl_s=60))
+        await queued(here, "a", "b")
+        cable.silent = True
+        cable.cut()
+        await until(lambda: server.waiting == 1)
+        assert len(await holders_in_queue(here)) == 2
+        cable.silent = False
+        cable.cut()
+        await until(lambda: server.waiting == 2)
+        await here.release_lease("lock/l", holder="h", fence=held.fence)
+        assert (await soon(first)).fence == held.fence + 1
+        await here.release_lease("lock/l", holder="a", fence=held.fence + 1)
+        assert (await soon(second)).fence == held.fence + 2
+
+
+async def test_a_place_in_the_queue_for_a_lease_survives_a_restart_of_the_node(tmp_path: Path) -> None:
+    url, request = f"sqlite:///{tmp_path}/state.db", lock("l").request
+    async with a_node(open_url(url)) as first_node, serving(first_node, "127.0.0.1:0") as server:
+        address = server.address
+        client_context = connect(address, app)
+        door = resource_door((await client_context.__aenter__()).door)
+        held = await soon(door.acquire_lease(request, holder="h", ttl_s=600))
+        first = asyncio.ensure_future(door.acquire_lease(request, holder="a", ttl_s=60))
+        await queued(door, "a")
+    async with a_node(open_url(url)) as second_node, serving(second_node, address):
+        second = asyncio.ensure_future(door.acquire_lease(request, holder="b", ttl_s=60))
+        await queued(door, "a", "b")
+        await soon(door.release_lease("lock/l", holder="h", fence=held.fence))
+        assert (await soon(first)).fence == held.fence + 1
+        await soon(door.release_lease("lock/l", holder="a", fence=held.fence + 1))
+        assert (await soon(second)).fence == held.fence + 2
         await client_context.__aexit__(None, None, None)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import grpc.aio
 import pytest
 
 from tests.rpc.conftest import soon
+from tests.rpc.shop import Till, Van
 from understudy import BadInput, BadRequest, Client, LeaseLost, LeaseTimedOut, UnknownName, lock, semaphore
 from understudy.resource_door import ResourceDoor, resource_door
-from understudy_proto.v1 import resources_pb2
+from understudy_proto.v1 import resources_pb2, resources_pb2_grpc
 from understudy_runtime.rpc.access import needed
 
 pytestmark = pytest.mark.anyio
@@ -74,6 +77,35 @@ async def test_operators_drain_and_resume_and_the_history_says_who_and_why(eithe
     assert any(move["by"] == "ada" and "audit" in move["cause"] for move in moves)
     assert [turn.seq for turn in await soon(door.resource_history("lock/l", 1, 2))] == [2, 3]
     assert [each.key for each in await soon(door.list_resources(kind="lock", limit=10))] == ["default/lock/l"]
+
+
+async def test_resources_are_listed_page_by_page(either: Client, door: ResourceDoor, channel: grpc.aio.Channel) -> None:
+    for name in ("a", "b", "c"):
+        till, van = Till.at(name, "desk").lease(), Van.at(name, "blue").lease()
+        async with either.lease(till), either.lease(van), either.lease(lock(name)):
+            pass
+    every = [f"default/resource.{kind}/{name}" for kind in ("Till", "Van") for name in "cba"]
+    stub: Any = resources_pb2_grpc.ResourceServiceStub(channel)
+    request = resources_pb2.ListResourcesRequest(page_size=2)
+    found: list[str] = []
+    while not found or request.page_token:
+        page = await soon(stub.ListResources(request))
+        assert len(page.resources) == 2
+        found += [each.key for each in page.resources]
+        request.page_token = page.next_page_token
+    assert found == every
+    assert [each.key for each in await soon(door.list_resources(kind="", limit=4))] == every[:4]
+    assert [each.key for each in await soon(door.list_resources(kind="lock", limit=100))] == [
+        f"default/lock/{name}" for name in "cba"
+    ]
+
+
+async def test_a_handle_that_is_not_json_is_refused(channel: grpc.aio.Channel) -> None:
+    stub: Any = resources_pb2_grpc.ResourceServiceStub(channel)
+    request = resources_pb2.OperateResourceRequest(address="lock/l")
+    request.settle.outcome, request.settle.handle = "created", b"{"
+    with pytest.raises(grpc.aio.AioRpcError, match="the handle is not JSON"):
+        await soon(stub.OperateResource(request))
 
 
 async def test_a_capacity_is_set_and_taken_back(either: Client, door: ResourceDoor) -> None:

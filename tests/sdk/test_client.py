@@ -111,10 +111,11 @@ class KeepingDoor:
     async def complete_job(self, token: str, result: bytes | None, failure: FailureFields | None) -> None:
         self.calls.append(("complete_job", token, result))
 
-    async def settle_job(self, run_id: str, call: int, handle: bytes | None) -> None:
-        self.calls.append(("settle_job", run_id, call, handle))
+    async def settle_job(self, address: str, call: int, handle: bytes | None) -> None:
+        self.calls.append(("settle_job", address, call, handle))
 
-    async def jobs_of(self, run_id: str) -> list[JobSummary]:
+    async def list_jobs(self, address: str, *, status: str, limit: int) -> list[JobSummary]:
+        self.calls.append(("list_jobs", address, status, limit))
         return []
 
     async def tell(self, address: str, handler: str, args: bytes, *, by_name: bool = False) -> None:

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from understudy_proto.v1 import runs_pb2 as understudy__proto_dot_v1_dot_runs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#understudy_proto/v1/resources.proto\x12\runderstudy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eunderstudy_proto/v1/runs.proto\"\x96\x02\n\x0e\x41\x63quireRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\r\n\x05units\x18\x04 \x01(\x05\x12\x11\n\texclusive\x18\x05 \x01(\x08\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12\'\n\x04wait\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03ttl\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04spec\x18\t \x01(\x0c\x12\x10\n\x08\x63\x61pacity\x18\n \x01(\x05\x12+\n\x08patience\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\"P\n\x0f\x41\x63quireResponse\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\x12\r\n\x05units\x18\x03 \x01(\x05\x12\x0e\n\x06handle\x18\x04 \x01(\x0c\"y\n\x0cRenewRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x04 \x01(\x03\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x0f\n\rRenewResponse\"S\n\x0eReleaseRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x04 \x01(\x03\"\x11\n\x0fReleaseResponse\"8\n\x12GetResourceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"@\n\x13GetResourceResponse\x12)\n\x08resource\x18\x01 \x01(\x0b\x32\x17.understudy.v1.Resource\"t\n\x08Resource\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\x0c\x12)\n\x05since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x14ListResourcesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"C\n\x15ListResourcesResponse\x12*\n\tresources\x18\x01 \x03(\x0b\x32\x17.understudy.v1.Resource\"d\n\x18ListResourceTurnsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x11\n\tafter_seq\x18\x03 \x01(\x03\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"?\n\x19ListResourceTurnsResponse\x12\"\n\x05turns\x18\x01 \x03(\x0b\x32\x13.understudy.v1.Turn\"\xb3\x04\n\x16OperateResourceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12<\n\x05\x64rain\x18\x06 \x01(\x0b\x32+.understudy.v1.OperateResourceRequest.DrainH\x00\x12>\n\x06resume\x18\x07 \x01(\x0b\x32,.understudy.v1.OperateResourceRequest.ResumeH\x00\x12@\n\x07\x64\x65stroy\x18\x08 \x01(\x0b\x32-.understudy.v1.OperateResourceRequest.DestroyH\x00\x12\x42\n\x08\x63\x61pacity\x18\t \x01(\x0b\x32..understudy.v1.OperateResourceRequest.CapacityH\x00\x12>\n\x06settle\x18\n \x01(\x0b\x32,.understudy.v1.OperateResourceRequest.SettleH\x00\x1a\x07\n\x05\x44rain\x1a\x08\n\x06Resume\x1a\x18\n\x07\x44\x65stroy\x12\r\n\x05\x66orce\x18\x01 \x01(\x08\x1a\x19\n\x08\x43\x61pacity\x12\r\n\x05units\x18\x01 \x01(\x05\x1a)\n\x06Settle\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x0e\n\x06handle\x18\x02 \x01(\x0c\x42\x0b\n\toperation\"\x19\n\x17OperateResourceResponse2\xe5\x04\n\x0fResourceService\x12H\n\x07\x41\x63quire\x12\x1d.understudy.v1.AcquireRequest\x1a\x1e.understudy.v1.AcquireResponse\x12\x42\n\x05Renew\x12\x1b.understudy.v1.RenewRequest\x1a\x1c.understudy.v1.RenewResponse\x12H\n\x07Release\x12\x1d.understudy.v1.ReleaseRequest\x1a\x1e.understudy.v1.ReleaseResponse\x12T\n\x0bGetResource\x12!.understudy.v1.GetResourceRequest\x1a\".understudy.v1.GetResourceResponse\x12Z\n\rListResources\x12#.understudy.v1.ListResourcesRequest\x1a$.understudy.v1.ListResourcesResponse\x12\x66\n\x11ListResourceTurns\x12\'.understudy.v1.ListResourceTurnsRequest\x1a(.understudy.v1.ListResourceTurnsResponse\x12`\n\x0fOperateResource\x12%.understudy.v1.OperateResourceRequest\x1a&.understudy.v1.OperateResourceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#understudy_proto/v1/resources.proto\x12\runderstudy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eunderstudy_proto/v1/runs.proto\"\x96\x02\n\x0e\x41\x63quireRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\r\n\x05units\x18\x04 \x01(\x05\x12\x11\n\texclusive\x18\x05 \x01(\x08\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12\'\n\x04wait\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03ttl\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04spec\x18\t \x01(\x0c\x12\x10\n\x08\x63\x61pacity\x18\n \x01(\x05\x12+\n\x08patience\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\"P\n\x0f\x41\x63quireResponse\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\x12\r\n\x05units\x18\x03 \x01(\x05\x12\x0e\n\x06handle\x18\x04 \x01(\x0c\"y\n\x0cRenewRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x04 \x01(\x03\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x0f\n\rRenewResponse\"S\n\x0eReleaseRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x04 \x01(\x03\"\x11\n\x0fReleaseResponse\"8\n\x12GetResourceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"@\n\x13GetResourceResponse\x12)\n\x08resource\x18\x01 \x01(\x0b\x32\x17.understudy.v1.Resource\"t\n\x08Resource\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\x0c\x12)\n\x05since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"^\n\x14ListResourcesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\\\n\x15ListResourcesResponse\x12*\n\tresources\x18\x01 \x03(\x0b\x32\x17.understudy.v1.Resource\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x18ListResourceTurnsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x11\n\tafter_seq\x18\x03 \x01(\x03\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"?\n\x19ListResourceTurnsResponse\x12\"\n\x05turns\x18\x01 \x03(\x0b\x32\x13.understudy.v1.Turn\"\xb3\x04\n\x16OperateResourceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12<\n\x05\x64rain\x18\x06 \x01(\x0b\x32+.understudy.v1.OperateResourceRequest.DrainH\x00\x12>\n\x06resume\x18\x07 \x01(\x0b\x32,.understudy.v1.OperateResourceRequest.ResumeH\x00\x12@\n\x07\x64\x65stroy\x18\x08 \x01(\x0b\x32-.understudy.v1.OperateResourceRequest.DestroyH\x00\x12\x42\n\x08\x63\x61pacity\x18\t \x01(\x0b\x32..understudy.v1.OperateResourceRequest.CapacityH\x00\x12>\n\x06settle\x18\n \x01(\x0b\x32,.understudy.v1.OperateResourceRequest.SettleH\x00\x1a\x07\n\x05\x44rain\x1a\x08\n\x06Resume\x1a\x18\n\x07\x44\x65stroy\x12\r\n\x05\x66orce\x18\x01 \x01(\x08\x1a\x19\n\x08\x43\x61pacity\x12\r\n\x05units\x18\x01 \x01(\x05\x1a)\n\x06Settle\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x0e\n\x06handle\x18\x02 \x01(\x0c\x42\x0b\n\toperation\"\x19\n\x17OperateResourceResponse2\xe5\x04\n\x0fResourceService\x12H\n\x07\x41\x63quire\x12\x1d.understudy.v1.AcquireRequest\x1a\x1e.understudy.v1.AcquireResponse\x12\x42\n\x05Renew\x12\x1b.understudy.v1.RenewRequest\x1a\x1c.understudy.v1.RenewResponse\x12H\n\x07Release\x12\x1d.understudy.v1.ReleaseRequest\x1a\x1e.understudy.v1.ReleaseResponse\x12T\n\x0bGetResource\x12!.understudy.v1.GetResourceRequest\x1a\".understudy.v1.GetResourceResponse\x12Z\n\rListResources\x12#.understudy.v1.ListResourcesRequest\x1a$.understudy.v1.ListResourcesResponse\x12\x66\n\x11ListResourceTurns\x12\'.understudy.v1.ListResourceTurnsRequest\x1a(.understudy.v1.ListResourceTurnsResponse\x12`\n\x0fOperateResource\x12%.understudy.v1.OperateResourceRequest\x1a&.understudy.v1.OperateResourceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,27 +53,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOURCE']._serialized_start=882
   _globals['_RESOURCE']._serialized_end=998
   _globals['_LISTRESOURCESREQUEST']._serialized_start=1000
-  _globals['_LISTRESOURCESREQUEST']._serialized_end=1074
-  _globals['_LISTRESOURCESRESPONSE']._serialized_start=1076
-  _globals['_LISTRESOURCESRESPONSE']._serialized_end=1143
-  _globals['_LISTRESOURCETURNSREQUEST']._serialized_start=1145
-  _globals['_LISTRESOURCETURNSREQUEST']._serialized_end=1245
-  _globals['_LISTRESOURCETURNSRESPONSE']._serialized_start=1247
-  _globals['_LISTRESOURCETURNSRESPONSE']._serialized_end=1310
-  _globals['_OPERATERESOURCEREQUEST']._serialized_start=1313
-  _globals['_OPERATERESOURCEREQUEST']._serialized_end=1876
-  _globals['_OPERATERESOURCEREQUEST_DRAIN']._serialized_start=1750
-  _globals['_OPERATERESOURCEREQUEST_DRAIN']._serialized_end=1757
-  _globals['_OPERATERESOURCEREQUEST_RESUME']._serialized_start=1759
-  _globals['_OPERATERESOURCEREQUEST_RESUME']._serialized_end=1767
-  _globals['_OPERATERESOURCEREQUEST_DESTROY']._serialized_start=1769
-  _globals['_OPERATERESOURCEREQUEST_DESTROY']._serialized_end=1793
-  _globals['_OPERATERESOURCEREQUEST_CAPACITY']._serialized_start=1795
-  _globals['_OPERATERESOURCEREQUEST_CAPACITY']._serialized_end=1820
-  _globals['_OPERATERESOURCEREQUEST_SETTLE']._serialized_start=1822
-  _globals['_OPERATERESOURCEREQUEST_SETTLE']._serialized_end=1863
-  _globals['_OPERATERESOURCERESPONSE']._serialized_start=1878
-  _globals['_OPERATERESOURCERESPONSE']._serialized_end=1903
-  _globals['_RESOURCESERVICE']._serialized_start=1906
-  _globals['_RESOURCESERVICE']._serialized_end=2519
+  _globals['_LISTRESOURCESREQUEST']._serialized_end=1094
+  _globals['_LISTRESOURCESRESPONSE']._serialized_start=1096
+  _globals['_LISTRESOURCESRESPONSE']._serialized_end=1188
+  _globals['_LISTRESOURCETURNSREQUEST']._serialized_start=1190
+  _globals['_LISTRESOURCETURNSREQUEST']._serialized_end=1290
+  _globals['_LISTRESOURCETURNSRESPONSE']._serialized_start=1292
+  _globals['_LISTRESOURCETURNSRESPONSE']._serialized_end=1355
+  _globals['_OPERATERESOURCEREQUEST']._serialized_start=1358
+  _globals['_OPERATERESOURCEREQUEST']._serialized_end=1921
+  _globals['_OPERATERESOURCEREQUEST_DRAIN']._serialized_start=1795
+  _globals['_OPERATERESOURCEREQUEST_DRAIN']._serialized_end=1802
+  _globals['_OPERATERESOURCEREQUEST_RESUME']._serialized_start=1804
+  _globals['_OPERATERESOURCEREQUEST_RESUME']._serialized_end=1812
+  _globals['_OPERATERESOURCEREQUEST_DESTROY']._serialized_start=1814
+  _globals['_OPERATERESOURCEREQUEST_DESTROY']._serialized_end=1838
+  _globals['_OPERATERESOURCEREQUEST_CAPACITY']._serialized_start=1840
+  _globals['_OPERATERESOURCEREQUEST_CAPACITY']._serialized_end=1865
+  _globals['_OPERATERESOURCEREQUEST_SETTLE']._serialized_start=1867
+  _globals['_OPERATERESOURCEREQUEST_SETTLE']._serialized_end=1908
+  _globals['_OPERATERESOURCERESPONSE']._serialized_start=1923
+  _globals['_OPERATERESOURCERESPONSE']._serialized_end=1948
+  _globals['_RESOURCESERVICE']._serialized_start=1951
+  _globals['_RESOURCESERVICE']._serialized_end=2564
 # @@protoc_insertion_point(module_scope)

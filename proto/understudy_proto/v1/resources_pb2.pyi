@@ -112,20 +112,24 @@ class Resource(_message.Message):
     def __init__(self, key: _Optional[str] = ..., type: _Optional[str] = ..., state: _Optional[str] = ..., description: _Optional[bytes] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListResourcesRequest(_message.Message):
-    __slots__ = ("namespace", "kind", "page_size")
+    __slots__ = ("namespace", "kind", "page_size", "page_token")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     kind: str
     page_size: int
-    def __init__(self, namespace: _Optional[str] = ..., kind: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
+    page_token: str
+    def __init__(self, namespace: _Optional[str] = ..., kind: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListResourcesResponse(_message.Message):
-    __slots__ = ("resources",)
+    __slots__ = ("resources", "next_page_token")
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     resources: _containers.RepeatedCompositeFieldContainer[Resource]
-    def __init__(self, resources: _Optional[_Iterable[_Union[Resource, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, resources: _Optional[_Iterable[_Union[Resource, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListResourceTurnsRequest(_message.Message):
     __slots__ = ("namespace", "address", "after_seq", "page_size")

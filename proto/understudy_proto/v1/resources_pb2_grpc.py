@@ -83,7 +83,8 @@ class ResourceServiceServicer:
     """
 
     def Acquire(self, request, context):
-        """Asks for a lease and waits for its turn. A lease ends after its `ttl` unless it is renewed.
+        """Asks for a lease and waits for its turn. A lease ends after its `ttl` unless it is renewed. RESOURCE_EXHAUSTED if the
+        node is too busy for new requests, or too many wait already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,7 +112,7 @@ class ResourceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListResources(self, request, context):
-        """Resources of a kind, the newest first.
+        """Resources of a kind, the newest first, a page at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class SessionServiceStub:
-    """The calls of RunService, ActorService and ScheduleService, in batches: for clients that make more of them each second
-    than unary calls allow, or wait for thousands of runs at once. A call means the same here as there.
+    """Calls of RunService, ActorService, ScheduleService, JobService and ResourceService, in batches: for clients that make
+    more of them each second than unary calls allow, or wait for thousands of runs at once. A call means the same here as
+    there.
     """
 
     def __init__(self, channel):
@@ -44,8 +45,9 @@ class SessionServiceStub:
 
 
 class SessionServiceServicer:
-    """The calls of RunService, ActorService and ScheduleService, in batches: for clients that make more of them each second
-    than unary calls allow, or wait for thousands of runs at once. A call means the same here as there.
+    """Calls of RunService, ActorService, ScheduleService, JobService and ResourceService, in batches: for clients that make
+    more of them each second than unary calls allow, or wait for thousands of runs at once. A call means the same here as
+    there.
     """
 
     def Calls(self, request_iterator, context):
@@ -78,8 +80,9 @@ def add_SessionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SessionService:
-    """The calls of RunService, ActorService and ScheduleService, in batches: for clients that make more of them each second
-    than unary calls allow, or wait for thousands of runs at once. A call means the same here as there.
+    """Calls of RunService, ActorService, ScheduleService, JobService and ResourceService, in batches: for clients that make
+    more of them each second than unary calls allow, or wait for thousands of runs at once. A call means the same here as
+    there.
     """
 
     @staticmethod

@@ -27,21 +27,21 @@ class AppPrograms:
     def __init__(self, apps: Iterable[App], watchdog: Watchdog | None) -> None:
         self._watchdog = watchdog
         self._workflows: dict[str, WorkflowDefinition] = {}
-        self._actors: dict[str, ActorDefinition] = {}
+        self.actors: dict[str, ActorDefinition] = {}
         self.resources: dict[str, ResourceDefinition] = {}
         for app in apps:
             _add(self._workflows, app.workflows, app)
-            _add(self._actors, app.actors, app)
+            _add(self.actors, app.actors, app)
             _add(self.resources, app.resources, app)
 
     def has(self, kind: str, definition: str) -> bool:
         if kind.startswith(RESOURCE_PREFIX):
             return definition in self.resources
-        return definition in (self._workflows if kind == RUN else self._actors)
+        return definition in (self._workflows if kind == RUN else self.actors)
 
     def handlers(self, kind: str, definition: str) -> Mapping[str, HandlerDefinition]:
         """Those of an actor or (`kind` is "run") of a workflow; UnknownName if it is not here."""
-        known: Mapping[str, WorkflowDefinition | ActorDefinition] = self._workflows if kind == RUN else self._actors
+        known: Mapping[str, WorkflowDefinition | ActorDefinition] = self._workflows if kind == RUN else self.actors
         if definition not in known:
             raise UnknownName(f"this node has no {'workflow' if kind == RUN else 'actor'} named {definition}")
         return known[definition].handlers
@@ -53,7 +53,7 @@ class AppPrograms:
             return RunProgram(key, self._workflows[definition], self._watchdog, self.resources)
         kept = Kept() if state is None else _decode_kept(state)
         definition = kind.removeprefix(ACTOR_PREFIX)
-        return ActorProgram(key, self._actors[definition], kept, self._watchdog, self.resources)
+        return ActorProgram(key, self.actors[definition], kept, self._watchdog, self.resources)
 
 
 _decode_kept = msgspec.json.Decoder(Kept).decode

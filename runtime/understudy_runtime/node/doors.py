@@ -12,7 +12,6 @@ from understudy.door import (
     AskReply,
     HistoryTurn,
     IfExists,
-    JobSummary,
     Outcome,
     RetryPlan,
     RunDescription,
@@ -20,19 +19,16 @@ from understudy.door import (
     StartedRun,
 )
 from understudy.errors import BadInput, BadRequest, UnknownName
-from understudy.failures import FailureFields
 from understudy_runtime.actors.cell import Query
 from understudy_runtime.actors.engine import Engine
-from understudy_runtime.core.keys import ACTOR_PREFIX, MAX_ID_CHARS, RUN, namespace_of, run_key
+from understudy_runtime.core.keys import ACTOR_PREFIX, MAX_ID_CHARS, RUN, run_key
 from understudy_runtime.core.messages import (
     Cancel,
     Deliver,
     Describe,
     Description,
-    ListJobs,
     Release,
     Settled,
-    SettleJob,
     Start,
     Started,
     Terminate,
@@ -41,7 +37,7 @@ from understudy_runtime.core.ports import Clock, Programs, Store
 from understudy_runtime.node.actors import LocalActors
 from understudy_runtime.node.bridge import Bridge, Respond
 from understudy_runtime.node.described import description_of, history_turn, outcome_of, summary_of
-from understudy_runtime.node.jobs import completion, summary
+from understudy_runtime.node.jobs import LocalJobs
 from understudy_runtime.node.resources import LocalResources
 from understudy_runtime.node.retrying import retry
 from understudy_runtime.node.schedules import LocalSchedules
@@ -54,7 +50,7 @@ Handlers = Callable[[str, str], Mapping[str, HandlerDefinition]]
 """Of the actor or workflow of this kind and name; UnknownName if this node does not have it."""
 
 
-class LocalDoor(LocalActors, LocalSchedules, LocalResources):
+class LocalDoor(LocalActors, LocalJobs, LocalSchedules, LocalResources):
     """Implements `Door`; its methods are awaited on the caller's loop."""
 
     def __init__(
@@ -183,18 +179,6 @@ class LocalDoor(LocalActors, LocalSchedules, LocalResources):
                 idempotency_key=idempotency_key,
             )
         )
-
-    async def complete_job(self, token: str, result: bytes | None, failure: FailureFields | None) -> None:
-        key, message = completion(token, result, failure)
-        if namespace_of(key) != self._namespace:
-            raise BadRequest(f"this completion token is of another namespace, not of {self._namespace}")
-        await self._bridge.ask(lambda engine, reply: engine.deliver(key, message, reply))
-
-    async def settle_job(self, run_id: str, call: int, handle: bytes | None) -> None:
-        await self._deliver(f"{RUN}/{run_id}", SettleJob(call, None if handle is None else Raw(handle)))
-
-    async def jobs_of(self, run_id: str) -> list[JobSummary]:
-        return [summary(info) for info in (await self._deliver(f"{RUN}/{run_id}", ListJobs())).jobs]
 
     async def describe(self, run_id: str) -> RunDescription:
         return description_of(run_id, await self._deliver(f"{RUN}/{run_id}", Describe()))

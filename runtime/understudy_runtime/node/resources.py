@@ -20,7 +20,7 @@ from understudy.failures import clean_text, decode_lease_failure
 from understudy.resource_door import SettledAs, checked_address, checked_ttl
 from understudy.resourcing import ResourceDescription, ResourceOptions
 from understudy_runtime.actors.turns import NotHere
-from understudy_runtime.core.keys import CLIENT, LOCK, RESOURCE_PREFIX, SEMAPHORE
+from understudy_runtime.core.keys import CLIENT, LOCK, RESOURCE_PREFIX, SEMAPHORE, id_of
 from understudy_runtime.core.kinds import Failure, Sender
 from understudy_runtime.core.messages import ActorFacts, AnyMessage, Describe, Machine, ReplayFrom, Settled
 from understudy_runtime.core.ports import Programs, Store
@@ -39,6 +39,7 @@ from understudy_runtime.core.resource.messages import (
 )
 from understudy_runtime.node.bridge import Bridge
 from understudy_runtime.node.described import history_turn
+from understudy_runtime.rpc.ports import ResourcePlace
 
 BUILT_IN: Final = (LOCK, SEMAPHORE)
 MAX_LISTED: Final = 1_000
@@ -125,14 +126,21 @@ class LocalResources:
     _namespace: str
 
     async def acquire_lease(self, request: LeaseRequest, *, holder: str, ttl_s: float) -> Granted:
-        granted = await self.acquire_lease_within(request, holder=holder, ttl_s=ttl_s, patience_s=None)
+        """Cancelled, it gives up the place in the queue."""
+        try:
+            granted = await self.acquire_lease_within(request, holder=holder, ttl_s=ttl_s, patience_s=None)
+        except asyncio.CancelledError:
+            key, release = self._resource(request.address), ReleaseLease(self._holder(holder))
+            self._bridge.post(lambda engine: engine.deliver(key, release))
+            raise
         assert granted is not None
         return granted
 
     async def acquire_lease_within(
         self, request: LeaseRequest, *, holder: str, ttl_s: float, patience_s: float | None
     ) -> Granted | None:
-        """None after `patience_s`: the place in the queue is kept. Cancelled, it is given up."""
+        """None after `patience_s`. Then, and when it is cancelled, the place in the queue is kept: whoever waits at the
+        other end of a connection that broke, or of a node that closes, comes back for it."""
         sender = self._holder(holder)
         spec, digest = self._spec(request)
         acquire = AcquireLease(
@@ -151,10 +159,6 @@ class LocalResources:
                 settled: Settled = await self._tell_resource(request.address, acquire)
         except TimeoutError:
             return None
-        except asyncio.CancelledError:
-            key = self._resource(request.address)
-            self._bridge.post(lambda engine: engine.deliver(key, ReleaseLease(sender)))
-            raise
         if settled.failure is not None or settled.result is None:
             raise decode_lease_failure(settled.failure or Failure("Withdrawn", "the request was taken back"))
         grant = _decode_grant(settled.result)
@@ -176,9 +180,25 @@ class LocalResources:
         return described
 
     async def list_resources(self, *, kind: str, limit: int) -> list[ResourceDescription]:
+        found: list[ResourceDescription] = []
+        last: ResourcePlace | None = None
+        while len(found) < limit:
+            places, last = await self.resource_places(kind=kind, limit=limit - len(found), after=last)
+            found += await asyncio.gather(*(self.describe_resource(f"{each}/{name}") for each, _, name in places))
+            if last is None:
+                break
+        return found
+
+    async def resource_places(
+        self, *, kind: str, limit: int, after: ResourcePlace | None = None
+    ) -> tuple[list[ResourcePlace], ResourcePlace | None]:
+        size = min(limit, MAX_LISTED)
         kinds = [kind] if kind else [RESOURCE_PREFIX + name for name in self._resource_types()]
-        keys = [key for each in kinds for key in await self._keys(each, min(limit, MAX_LISTED))]
-        return list(await asyncio.gather(*(self.describe_resource(key.split("/", 1)[1]) for key in keys[:limit])))
+        places: list[ResourcePlace] = []
+        for each in kinds:
+            if len(places) <= size and (after is None or each >= after[0]):
+                places += await self._places(each, size + 1 - len(places), after)
+        return places[:size], places[size - 1] if len(places) > size else None
 
     async def resource_history(self, address: str, after: int, limit: int) -> list[HistoryTurn]:
         key = self._resource(address)
@@ -241,9 +261,14 @@ class LocalResources:
         key = self._resource(address)
         return await self._bridge.ask(lambda engine, reply: engine.deliver(key, message, reply))
 
-    async def _keys(self, kind: str, limit: int) -> list[str]:
-        rows = await self._bridge.run(lambda _: self._store.rows(namespace=self._namespace, kind=kind, limit=limit))
-        return [row.key for row in rows]
+    async def _places(self, kind: str, limit: int, after: ResourcePlace | None) -> list[ResourcePlace]:
+        before = None
+        if after is not None and after[0] == kind:
+            before = (after[1], f"{self._namespace}/{kind}/{after[2]}")
+        rows = await self._bridge.run(
+            lambda _: self._store.rows(namespace=self._namespace, kind=kind, limit=limit, before=before)
+        )
+        return [(kind, row.created_at, id_of(row.key)) for row in rows]
 
 
 _decode_grant: Final = msgspec.json.Decoder(LeaseGrant).decode

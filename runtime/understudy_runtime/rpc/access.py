@@ -1,7 +1,8 @@
 """Who may do what: roles, the methods that need them, and the file that gives them.
 
     read      look at runs, schedules, definitions and nodes
-    operate   read; start, tell, ask, cancel, retry ... runs; make and mind schedules; hold and mind resources
+    operate   read; start, tell, ask, cancel, retry ... runs; complete and settle jobs; make and mind schedules;
+              hold and mind resources
     work      take tasks and report on them
     admin     everything
 
@@ -53,6 +54,7 @@ _READ: Final = (
     "RunService/WatchRun",
     "ActorService/GetActor",
     "ActorService/ListActors",
+    "JobService/ListJobs",
     "ScheduleService/GetSchedule",
     "ScheduleService/ListSchedules",
     "ResourceService/GetResource",
@@ -72,6 +74,8 @@ _OPERATE: Final = (
     "RunService/ReleaseRun",
     "ActorService/Tell",
     "ActorService/Ask",
+    "JobService/CompleteJob",
+    "JobService/SettleJob",
     "ScheduleService/SetSchedule",
     "ScheduleService/PauseSchedule",
     "ScheduleService/ResumeSchedule",

@@ -12,6 +12,7 @@ from understudy_proto.v1 import actors_pb2, nodes_pb2, runs_pb2, values_pb2
 from understudy_runtime.rpc import wire
 from understudy_runtime.rpc.actors import ActorCalls
 from understudy_runtime.rpc.errors import NodeClosing
+from understudy_runtime.rpc.jobs import JobCalls
 from understudy_runtime.rpc.limits import MAX_PAGE, PAGE_BYTES, Limits
 from understudy_runtime.rpc.ports import Behave, Cluster, Definitions, DoorOf, ServedDoor
 from understudy_runtime.rpc.resources import ResourceCalls
@@ -27,7 +28,7 @@ class Behaviours(Protocol):
     def behaviour(self, method: str) -> Callable[[Any], Any]: ...
 
 
-class Calls(ActorCalls, ResourceCalls, ScheduleCalls):
+class Calls(ActorCalls, JobCalls, ResourceCalls, ScheduleCalls):
     """Named after the methods of the services; the errors they raise are for `errors.refusal`."""
 
     def __init__(self, door_of: DoorOf, definitions: Definitions, cluster: Cluster, limits: Limits) -> None:

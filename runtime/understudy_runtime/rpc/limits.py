@@ -16,6 +16,9 @@ MAX_NESTING: Final = 200
 """How deeply values may be nested: below what decoding them anywhere in the node can bear."""
 MAX_KEY_CHARS: Final = 256
 MAX_NAMESPACE_CHARS: Final = 64
+MAX_NAME_CHARS: Final = 200
+MAX_TEXT_CHARS: Final = 10_000
+"""Of each text of a failure that others report; what is longer is cut."""
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -8,11 +8,12 @@ from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FileDescriptor, ServiceDescriptor
 
-from understudy_proto.v1 import actors_pb2, nodes_pb2, resources_pb2, runs_pb2, schedules_pb2
+from understudy_proto.v1 import actors_pb2, jobs_pb2, nodes_pb2, resources_pb2, runs_pb2, schedules_pb2
 
 FILES: Final[tuple[FileDescriptor, ...]] = (
     runs_pb2.DESCRIPTOR,
     actors_pb2.DESCRIPTOR,
+    jobs_pb2.DESCRIPTOR,
     schedules_pb2.DESCRIPTOR,
     resources_pb2.DESCRIPTOR,
     nodes_pb2.DESCRIPTOR,

@@ -13,12 +13,14 @@ from understudy.door import (
     AskReply,
     HistoryTurn,
     IfExists,
+    JobSummary,
     Outcome,
     RetryPlan,
     RunDescription,
     RunSummary,
     StartedRun,
 )
+from understudy.failures import FailureFields
 from understudy.resource_door import SettledAs
 from understudy.resourcing import ResourceDescription
 from understudy.schedules import IfScheduleExists
@@ -44,6 +46,28 @@ class ServedActors(Protocol):
     async def list_actors(
         self, kind: str, *, status: ActorStatus | Literal[""], limit: int, before: tuple[float, str] | None = None
     ) -> list[ActorSummary]: ...
+
+
+JobPlace = tuple[str, float, str, tuple[int, int, int] | None]
+"""Where a job is in a list: kind, creation time and id of its actor; its execution, call and attempt, or None: past all
+jobs of that actor."""
+
+
+class ServedJobs(Protocol):
+    """Jobs, for callers that may repeat what they asked, and read on where they were."""
+
+    async def complete_job(
+        self, token: str, result: bytes | None, failure: FailureFields | None, *, idempotency_key: str = ""
+    ) -> None: ...
+
+    async def settle_job(self, address: str, call: int, handle: bytes | None, *, idempotency_key: str = "") -> None: ...
+
+    async def job_page(
+        self, address: str, *, status: str, limit: int, after: JobPlace | None = None
+    ) -> tuple[list[tuple[JobPlace, JobSummary]], JobPlace | None]:
+        """At most `limit` of those that come after `after`, each with its place in the list; and where it goes on, if
+        it does, which it may with a page that is not full. An empty address: of all runs and actors."""
+        ...
 
 
 class ServedSchedules(Protocol):
@@ -82,17 +106,30 @@ class ServedSchedules(Protocol):
     async def delete_schedule(self, schedule_id: str, *, idempotency_key: str = "") -> None: ...
 
 
+ResourcePlace = tuple[str, float, str]
+"""Where a resource is in a list: its kind, creation time and id."""
+
+
 class ServedResources(Protocol):
-    """`understudy.resource_door.ResourceDoor` for callers that may repeat what they asked."""
+    """`understudy.resource_door.ResourceDoor` for callers that may repeat what they asked, and read on."""
 
     async def acquire_lease_within(
         self, request: LeaseRequest, *, holder: str, ttl_s: float, patience_s: float | None
-    ) -> Granted | None: ...
+    ) -> Granted | None:
+        """None after `patience_s`. Then, and when it is cancelled, the place in the queue is kept for the `holder`."""
+        ...
 
     async def renew_lease(self, address: str, *, holder: str, fence: int, ttl_s: float) -> None: ...
     async def release_lease(self, address: str, *, holder: str, fence: int) -> None: ...
     async def describe_resource(self, address: str) -> ResourceDescription: ...
-    async def list_resources(self, *, kind: str, limit: int) -> list[ResourceDescription]: ...
+
+    async def resource_places(
+        self, *, kind: str, limit: int, after: ResourcePlace | None = None
+    ) -> tuple[list[ResourcePlace], ResourcePlace | None]:
+        """Of at most `limit` of those that come after `after`, the place in the list; and the last of these, if it goes
+        on."""
+        ...
+
     async def resource_history(self, address: str, after: int, limit: int) -> list[HistoryTurn]: ...
     async def drain_resource(self, address: str, *, by: str, note: str, idempotency_key: str = "") -> None: ...
     async def resume_resource(self, address: str, *, by: str, note: str, idempotency_key: str = "") -> None: ...
@@ -110,7 +147,7 @@ class ServedResources(Protocol):
     ) -> None: ...
 
 
-class ServedDoor(ServedActors, ServedResources, ServedSchedules, Protocol):
+class ServedDoor(ServedActors, ServedJobs, ServedResources, ServedSchedules, Protocol):
     """`understudy.door.Door` for callers that may repeat what they asked, read on where they were, and follow."""
 
     async def start(

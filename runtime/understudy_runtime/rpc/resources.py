@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -14,13 +15,15 @@ from understudy.resourcing import ResourceDescription
 from understudy_proto.v1 import resources_pb2
 from understudy_runtime.rpc import wire
 from understudy_runtime.rpc.limits import PAGE_BYTES
-from understudy_runtime.rpc.ports import ServedDoor
+from understudy_runtime.rpc.ports import Behave, ResourcePlace, ServedDoor
 
 DEFAULT_TTL_S: Final = 30.0
 
 
 class ResourceCalls:
     """Named after the methods of the service; the errors they raise are for `errors.refusal`."""
+
+    anywhere: Behave
 
     def _door(self, namespace: str) -> ServedDoor:
         raise NotImplementedError
@@ -59,11 +62,25 @@ class ResourceCalls:
         return resources_pb2.GetResourceResponse(resource=_resource(described))
 
     async def list_resources(self, request: resources_pb2.ListResourcesRequest) -> resources_pb2.ListResourcesResponse:
-        door = self._door(request.namespace)
-        found = await door.list_resources(kind=request.kind, limit=wire.page_size(request.page_size))
-        # Of many, who holds and who waits is left to GetResource.
-        listed = [_resource(msgspec.structs.replace(each, leases=(), queue=(), intents=())) for each in found]
-        return resources_pb2.ListResourcesResponse(resources=listed)
+        places, goes_on_at = await self._door(request.namespace).resource_places(
+            kind=request.kind, limit=wire.page_size(request.page_size), after=_place(request.page_token)
+        )
+        found = await asyncio.gather(*(self._resource_at(request.namespace, kind, name) for kind, _, name in places))
+        page: list[resources_pb2.Resource] = []
+        size = 0
+        for place, resource in zip(places, found, strict=True):
+            page.append(_brief(resource))
+            size += page[-1].ByteSize()
+            if size > PAGE_BYTES and place != places[-1]:
+                goes_on_at = place
+                break
+        token = "" if goes_on_at is None else wire.token(goes_on_at)
+        return resources_pb2.ListResourcesResponse(resources=page, next_page_token=token)
+
+    async def _resource_at(self, namespace: str, kind: str, name: str) -> resources_pb2.Resource:
+        request = resources_pb2.GetResourceRequest(namespace=namespace, address=f"{kind}/{name}")
+        found: resources_pb2.GetResourceResponse = await self.anywhere("get_resource")(request)
+        return found.resource
 
     async def list_resource_turns(
         self, request: resources_pb2.ListResourceTurnsRequest
@@ -93,7 +110,8 @@ class ResourceCalls:
                 units = request.capacity.units or None
                 await door.set_capacity(address, units, by=by, note=note, idempotency_key=key)
             case "settle":
-                outcome, handle = request.settle.outcome, request.settle.handle or None
+                outcome, told = request.settle.outcome, request.settle.handle
+                handle = wire.value(told, "the handle") if told else None
                 if outcome not in SETTLED:
                     raise BadRequest(f"outcome {outcome!r}: say one of {', '.join(SETTLED)}")
                 await door.settle_resource(address, outcome, handle, by=by, note=note, idempotency_key=key)
@@ -114,6 +132,19 @@ def _wanted(request: resources_pb2.AcquireRequest) -> LeaseRequest:
         spec=wire.text(request.spec),
         capacity=request.capacity or None,
     )
+
+
+def _brief(resource: resources_pb2.Resource) -> resources_pb2.Resource:
+    """Of many, who holds and who waits is left to GetResource."""
+    shown = msgspec.json.decode(resource.description)
+    for name in ("leases", "queue", "intents"):
+        shown.pop(name, None)
+    resource.description = msgspec.json.encode(shown)
+    return resource
+
+
+def _place(token: str) -> ResourcePlace | None:
+    return None if not token else wire.from_token(token, ResourcePlace)
 
 
 def _resource(described: ResourceDescription) -> resources_pb2.Resource:

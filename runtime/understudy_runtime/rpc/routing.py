@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from google.protobuf import duration_pb2
 
+from understudy_runtime.core.completion import completed_attempt
 from understudy_runtime.core.keys import run_key, schedule_key
 from understudy_runtime.rpc import wire
 
@@ -50,6 +51,8 @@ KEY_OF: Final[Mapping[str, Callable[[Any], str]]] = {
     "tell": _actor,
     "ask": _actor,
     "get_actor": _actor,
+    "complete_job": lambda request: completed_attempt(request.token).key,
+    "settle_job": _actor,
     "set_schedule": _schedule,
     "get_schedule": _schedule,
     "pause_schedule": _schedule,
@@ -70,6 +73,7 @@ ANYWHERE: Final = frozenset(
         "list_runs",
         "list_turns",
         "list_actors",
+        "list_jobs",
         "list_schedules",
         "list_resources",
         "list_resource_turns",

@@ -14,12 +14,13 @@ from typing import Any, Final
 import grpc.aio
 
 from understudy.errors import BadInput, BadRequest, Overloaded
-from understudy_proto.v1 import actors_pb2, runs_pb2, schedules_pb2, sessions_pb2
+from understudy_proto.v1 import sessions_pb2
 from understudy_runtime.rpc.calls import Behaviours
 from understudy_runtime.rpc.entrance import Entrance
 from understudy_runtime.rpc.errors import NodeClosing, Refusal, refusal, to_error
 from understudy_runtime.rpc.gate import Pass
 from understudy_runtime.rpc.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Limits
+from understudy_runtime.rpc.methods import SERVICES
 
 BATCH_BYTES: Final = 2**20
 BATCH_RESULTS: Final = 1_000
@@ -31,11 +32,11 @@ Context = grpc.aio.ServicerContext[sessions_pb2.CallsRequest, sessions_pb2.Calls
 
 
 def _methods() -> dict[str, str]:
-    files = [file.DESCRIPTOR for file in (runs_pb2, actors_pb2, schedules_pb2)]
-    services = [service for file in files for service in file.services_by_name.values()]
-    by_request = {m.input_type: f"/{service.full_name}/{m.name}" for service in services for m in service.methods}
+    methods = [method for service in SERVICES for method in service.methods]
+    by_request = {method.input_type.full_name: method for method in methods}
     fields = sessions_pb2.Call.DESCRIPTOR.oneofs_by_name["request"].fields
-    return {field.name: by_request[field.message_type] for field in fields}
+    called = {field.name: by_request[field.message_type.full_name] for field in fields if field.message_type}
+    return {name: f"/{method.containing_service.full_name}/{method.name}" for name, method in called.items()}
 
 
 METHODS: Final = _methods()

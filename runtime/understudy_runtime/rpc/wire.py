@@ -35,6 +35,7 @@ class _Call(msgspec.Struct, forbid_unknown_fields=True):
 
 _STRINGS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_decode_any: Final = msgspec.json.Decoder().decode
 _decode_call: Final = msgspec.json.Decoder(_Call).decode
 
 # --- requests
@@ -127,15 +128,15 @@ def duration_s(duration: duration_pb2.Duration) -> float:
 
 def before(token: str) -> tuple[float, str] | None:
     """Where a list of runs goes on."""
-    return None if not token else _from_token(token, tuple[float, str])
+    return None if not token else from_token(token, tuple[float, str])
 
 
 def after(token: str) -> int | None:
     """The turn after which a history goes on."""
-    return None if not token else _from_token(token, int)
+    return None if not token else from_token(token, int)
 
 
-def token(cursor: tuple[float, str] | int) -> str:
+def token(cursor: tuple[Any, ...] | int) -> str:
     """Opaque to clients."""
     return msgspec.json.encode(cursor).hex()
 
@@ -308,6 +309,23 @@ def text(data: bytes) -> str:
         raise BadInput("the input is not JSON: it is not UTF-8") from None
 
 
+def value(data: bytes, what: str) -> bytes:
+    """`data`, if it is JSON that can be kept; BadInput says what is wrong with it."""
+    if fault := json_fault(data):
+        raise BadInput(f"{what} is not JSON that can be kept: {fault}")
+    return data
+
+
+def json_fault(data: bytes) -> str:
+    """Why it is not JSON that can be kept; empty if it is."""
+    try:
+        check_nesting(data, "it is")
+        _decode_any(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, BadInput) as error:
+        return str(error)
+    return ""
+
+
 def _check_shape(data: bytes) -> None:
     try:
         _decode_call(data)
@@ -317,16 +335,17 @@ def _check_shape(data: bytes) -> None:
         ) from None
 
 
-def check_nesting(data: bytes) -> None:
+def check_nesting(data: bytes, what: str = "the arguments are") -> None:
     # Counting brackets is a quick scan of memory; only data with many of them is looked at closely.
     if data.count(b"[") + data.count(b"{") <= MAX_NESTING:
         return
     brackets = _STRINGS.sub(b"", data).translate(None, _NO_BRACKETS)
     if max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0) > MAX_NESTING:
-        raise BadInput(f"the arguments are nested more than {MAX_NESTING} deep")
+        raise BadInput(f"{what} nested more than {MAX_NESTING} deep")
 
 
-def _from_token(text: str, kind: Any) -> Any:
+def from_token(text: str, kind: Any) -> Any:
+    """What `token` was made of; BadInput if that was not of this kind."""
     try:
         return msgspec.json.decode(bytes.fromhex(text), type=kind)
     except (ValueError, msgspec.MsgspecError):

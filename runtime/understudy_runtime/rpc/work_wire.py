@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, cast
 
-import msgspec
 from google.protobuf import duration_pb2, timestamp_pb2
 from msgspec import Raw
 
@@ -29,19 +28,15 @@ from understudy_runtime.core.workers import (
     Welcome,
 )
 from understudy_runtime.rpc import wire
-from understudy_runtime.rpc.limits import MAX_REQUEST_BYTES
+from understudy_runtime.rpc.limits import MAX_NAME_CHARS, MAX_REQUEST_BYTES, MAX_TEXT_CHARS
 
 PROTOCOL: Final = 1
 DEFAULT_QUEUE: Final = "default"
 BATCH_BYTES: Final = 2**20
 """A batch ends with the item that makes it larger than this."""
-MAX_NAME_CHARS: Final = 200
-MAX_TEXT_CHARS: Final = 10_000
 _MIB: Final = 2**20
 _END_OF_TIME: Final = 253_402_300_800
 """The year 10000, after which protobuf has no timestamps."""
-
-_decode: Final = msgspec.json.Decoder().decode
 
 # --- hello and welcome
 
@@ -126,7 +121,7 @@ def from_worker(said: workers_pb2.WorkRequest) -> FromWorker:
         [
             AttemptProgressed(token(news.token), Raw(news.progress))
             for news in said.progress
-            if not _json_fault(news.progress)
+            if not wire.json_fault(news.progress)
         ],
         _health(said.health) if said.HasField("health") else None,
         said.leaving,
@@ -159,7 +154,7 @@ def _ended(said: workers_pb2.AttemptResult) -> AttemptEnded:
     result, failed = NULL, None
     match said.WhichOneof("outcome"):
         case "result":
-            if fault := _json_fault(said.result):
+            if fault := wire.json_fault(said.result):
                 failed = Failure("BadInput", f"the worker's result is not JSON: {fault}", final=True)
             else:
                 result = Raw(said.result)
@@ -191,7 +186,7 @@ def _to_result(ended: AttemptEnded) -> workers_pb2.AttemptResult:
 
 def failure(said: values_pb2.Failure) -> Failure:
     """As the machine understands it: a worker may say that an attempt is lost, not that it was returned."""
-    arguments = Raw(said.arguments) if said.arguments and not _json_fault(said.arguments) else None
+    arguments = Raw(said.arguments) if said.arguments and not wire.json_fault(said.arguments) else None
     return Failure(
         said.type[:MAX_NAME_CHARS] or "Error",
         said.message[:MAX_TEXT_CHARS],
@@ -311,13 +306,3 @@ def _name(text: str) -> str:
     if len(text) > MAX_NAME_CHARS or (text and not text.isprintable()):
         raise BadInput(f"{text[:40]!r} is no name of a worker: give up to {MAX_NAME_CHARS} printable characters")
     return text
-
-
-def _json_fault(data: bytes) -> str:
-    """Why it is not JSON that can be kept; empty if it is."""
-    try:
-        wire.check_nesting(data)
-        _decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, BadInput) as error:
-        return str(error)
-    return ""

@@ -15,19 +15,17 @@ from understudy.door import (
     AskReply,
     HistoryTurn,
     IfExists,
-    JobSummary,
     Outcome,
     RetryPlan,
     RunDescription,
     RunSummary,
     StartedRun,
 )
-from understudy.errors import BadRequest
-from understudy.failures import FailureFields
 from understudy.remote import wire
 from understudy.remote.actors import RemoteActors
 from understudy.remote.cluster import RemoteCluster
 from understudy.remote.errors import is_transient, of_status
+from understudy.remote.jobs import RemoteJobs
 from understudy.remote.resources import RemoteResources
 from understudy.remote.schedules import RemoteSchedules
 from understudy.remote.session import FIRST_PAUSE_S, Metadata, Session, unreachable
@@ -36,7 +34,6 @@ from understudy_proto.v1 import actors_pb2, runs_pb2
 
 MAX_RESPONSE_BYTES: Final = 64 * 2**20
 MAX_PAGE: Final = 1_000
-_EMBEDDED_ONLY: Final = "jobs can be completed, settled and listed at an embedded node only, not over gRPC yet"
 KEEPALIVE_MS: Final = 20_000
 UNARY_S: Final = 30.0
 """How long lists and histories may take, each page."""
@@ -44,7 +41,7 @@ UNARY_S: Final = 30.0
 M = TypeVar("M", bound=Message)
 
 
-class RemoteDoor(RemoteActors, RemoteCluster, RemoteResources, RemoteSchedules):
+class RemoteDoor(RemoteActors, RemoteCluster, RemoteJobs, RemoteResources, RemoteSchedules):
     """Implements `Door` on the loop it is made on."""
 
     def __init__(
@@ -136,15 +133,6 @@ class RemoteDoor(RemoteActors, RemoteCluster, RemoteResources, RemoteSchedules):
             idempotency_key=self._session.key(),
         )
         return wire.plan(await self._session.call("retry_run", request))
-
-    async def complete_job(self, token: str, result: bytes | None, failure: FailureFields | None) -> None:
-        raise BadRequest(_EMBEDDED_ONLY)
-
-    async def settle_job(self, run_id: str, call: int, handle: bytes | None) -> None:
-        raise BadRequest(_EMBEDDED_ONLY)
-
-    async def jobs_of(self, run_id: str) -> list[JobSummary]:
-        raise BadRequest(_EMBEDDED_ONLY)
 
     async def describe(self, run_id: str) -> RunDescription:
         request = runs_pb2.GetRunRequest(namespace=self._namespace, run_id=run_id)

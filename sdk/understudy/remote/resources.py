@@ -43,7 +43,7 @@ class RemoteResources:
         )
         try:
             while True:
-                answer = await self._unary("ResourceService/Acquire", asked, resources_pb2.AcquireResponse)
+                answer = await self._session.call("acquire", asked, waits=True)
                 if answer.granted:
                     return Granted(0, answer.fence, answer.units, answer.handle or b"null")
         except Unreachable:
@@ -56,23 +56,28 @@ class RemoteResources:
         request = resources_pb2.RenewRequest(
             namespace=self._namespace, address=address, holder=holder, fence=fence, ttl=_duration(ttl_s)
         )
-        await self._unary("ResourceService/Renew", request, resources_pb2.RenewResponse)
+        await self._session.call("renew", request)
 
     async def release_lease(self, address: str, *, holder: str, fence: int) -> None:
         request = resources_pb2.ReleaseRequest(namespace=self._namespace, address=address, holder=holder, fence=fence)
-        await self._unary("ResourceService/Release", request, resources_pb2.ReleaseResponse)
+        await self._session.call("release", request)
 
     async def describe_resource(self, address: str) -> ResourceDescription:
         request = resources_pb2.GetResourceRequest(namespace=self._namespace, address=address)
-        answer = await self._unary("ResourceService/GetResource", request, resources_pb2.GetResourceResponse)
+        answer = await self._session.call("get_resource", request)
         return _description(answer.resource)
 
     async def list_resources(self, *, kind: str, limit: int) -> list[ResourceDescription]:
-        request = resources_pb2.ListResourcesRequest(
-            namespace=self._namespace, kind=kind, page_size=min(limit, MAX_PAGE)
-        )
-        answer = await self._unary("ResourceService/ListResources", request, resources_pb2.ListResourcesResponse)
-        return [_description(each) for each in answer.resources]
+        found: list[ResourceDescription] = []
+        request = resources_pb2.ListResourcesRequest(namespace=self._namespace, kind=kind)
+        while len(found) < limit:
+            request.page_size = min(limit - len(found), MAX_PAGE)
+            page = await self._unary("ResourceService/ListResources", request, resources_pb2.ListResourcesResponse)
+            found += [_description(each) for each in page.resources]
+            request.page_token = page.next_page_token
+            if not page.next_page_token:
+                break
+        return found
 
     async def resource_history(self, address: str, after: int, limit: int) -> list[HistoryTurn]:
         turns: list[HistoryTurn] = []
@@ -110,7 +115,7 @@ class RemoteResources:
         request.namespace, request.address = self._namespace, address
         request.by, request.note = clean_text(by), clean_text(note)
         request.idempotency_key = self._session.key()
-        await self._unary("ResourceService/OperateResource", request, resources_pb2.OperateResourceResponse)
+        await self._session.call("operate_resource", request)
 
     async def _unary(self, method: str, request: Any, response: Any) -> Any:
         raise NotImplementedError

@@ -72,6 +72,18 @@ def failure(failed: values_pb2.Failure) -> FailureFields:
     )
 
 
+def to_failure(failed: FailureFields) -> values_pb2.Failure:
+    kinds = {name: value for value, name in _FAILURES.items()}
+    return values_pb2.Failure(
+        type=failed.type,
+        message=failed.message,
+        traceback=failed.traceback,
+        arguments=b"" if failed.arguments is None else bytes(failed.arguments),
+        kind=kinds[failed.kind],
+        final=failed.final,
+    )
+
+
 def description(run: runs_pb2.Run) -> RunDescription:
     return RunDescription(
         run.run_id,
