@@ -22,7 +22,7 @@ def arguments(workflow: WorkflowDefinition, input: str | None) -> Arguments:
     return Arguments(*workflow.call.from_json(text_of(input)))
 
 
-def text_of(input: str) -> str:
+def text_of(input: str, option: str = "--input") -> str:
     """The JSON itself. BadInput if the file cannot be read."""
     if not input.startswith("@"):
         return input
@@ -30,4 +30,4 @@ def text_of(input: str) -> str:
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise BadInput(f"--input {input}: {getattr(error, 'strerror', None) or error}") from None
+        raise BadInput(f"{option} {input}: {getattr(error, 'strerror', None) or error}") from None

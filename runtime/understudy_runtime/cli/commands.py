@@ -9,6 +9,7 @@ import typer
 from understudy_runtime.cli.actor_commands import actors
 from understudy_runtime.cli.cluster_commands import definitions, nodes, shards
 from understudy_runtime.cli.dev import dev
+from understudy_runtime.cli.job_commands import jobs
 from understudy_runtime.cli.node import node, tokens
 from understudy_runtime.cli.options import DEFAULT_NAMESPACE, DEFAULT_STORE, AsJson, Input, Namespace, StoreUrl
 from understudy_runtime.cli.resource_commands import locks, resources
@@ -32,6 +33,7 @@ app.add_typer(shards, name="shards")
 app.add_typer(definitions, name="definitions")
 app.add_typer(tokens, name="tokens")
 app.add_typer(schedules, name="schedules")
+app.add_typer(jobs, name="jobs")
 app.add_typer(resources, name="resources")
 app.add_typer(locks, name="locks")
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from understudy.errors import BadRequest
 from understudy.remote.door import RemoteDoor, open_remote
 from understudy_runtime.cli.credentials import channel_credentials, token
 from understudy_runtime.cli.options import Node
 from understudy_runtime.node.addresses import DEFAULT_ADDRESS, parse_address
+
+T = TypeVar("T")
+
+
+def at_node(node: Node, ask: Callable[[RemoteDoor], Awaitable[T]]) -> T:
+    """What `ask` comes to, there."""
+
+    async def asked() -> T:
+        async with connected(node) as door:
+            return await ask(door)
+
+    return asyncio.run(asked())
 
 
 @asynccontextmanager

@@ -141,11 +141,12 @@ def history_rows(turns: Sequence[HistoryTurn]) -> list[tuple[str, str, str]]:
 
 def told(record: Mapping[str, Any]) -> str:
     """One record in words: its kind, then every field that says something."""
-    parts = [f"{name}={_short(value)}" for name, value in record.items() if name != "t" and value is not None]
+    parts = [f"{name}={short(value)}" for name, value in record.items() if name != "t" and value is not None]
     return " ".join([_CAPITAL.sub(" ", record["t"]).lower(), *parts])
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value in one line of at most `MAX_VALUE_CHARS`, or so."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode("utf-8", "replace")
     text = " ".join(text.split())
     return text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}..."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
@@ -206,14 +205,10 @@ def _used(described: ResourceDescription) -> str:
 
 
 def _at_node(at: At, ask: Callable[[ResourceDoor], Awaitable[T]]) -> T:
-    from understudy_runtime.cli.connected import connected
+    from understudy_runtime.cli.connected import at_node
 
-    async def asked() -> T:
-        assert at.node is not None
-        async with connected(at.node) as door:
-            return await ask(door)
-
-    return asyncio.run(asked())
+    assert at.node is not None
+    return at_node(at.node, ask)
 
 
 def _address(resource: str) -> str:

@@ -5,27 +5,31 @@ The journal is authoritative: a run is described by applying its records, as a n
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Final
 
+from understudy.door import JobSummary
 from understudy.errors import BadRequest, Bug, UnknownName
 from understudy.resourcing import ResourceDescription, ResourceOptions
 from understudy.scheduling import ScheduleDescription
 from understudy_runtime.actors import journal
 from understudy_runtime.cli.place import Place
-from understudy_runtime.core.keys import RESOURCE_PREFIX, RUN, SCHEDULE, id_of, run_key, schedule_key
-from understudy_runtime.core.messages import Describe, Description, Machine, Reply
+from understudy_runtime.core.keys import ACTOR_PREFIX, RESOURCE_PREFIX, RUN, SCHEDULE, id_of, run_key, schedule_key
+from understudy_runtime.core.messages import Describe, Description, JobInfo, Machine, Reply
 from understudy_runtime.core.ports import ActorRow, JournalRow
 from understudy_runtime.core.records import ExecutionStarted, Turn
 from understudy_runtime.core.resource.machine import ResourceMachine
 from understudy_runtime.core.run import RunMachine
 from understudy_runtime.core.schedule import ScheduleMachine
 from understudy_runtime.execution.calendar import ZoneCalendar
+from understudy_runtime.node.stored_jobs import may_have_jobs, stored_jobs, summary
 from understudy_runtime.storage.reading import Reader, open_reader
 
 OPEN: Final = frozenset({"running", "held"})
 ALL: Final = -1
+ROWS_AT_ONCE: Final = 1_000
 
 
 class Stored:
@@ -104,6 +108,26 @@ class Stored:
         if not rows:
             raise no_resource(address)
         return self._decoded(key, rows)
+
+    def jobs(self, address: str, status: str, limit: int) -> list[JobSummary]:
+        """Of a run or actor (UnknownName if there is none), or (an empty address) of all, in the order of a node."""
+        keys = [f"{self._namespace}/{address}"] if address else self._may_have_jobs()
+        found = (job for key in keys for job in self._jobs_of(key) if status in ("", job.status))
+        return [summary(job) for job in islice(found, limit)]
+
+    def _may_have_jobs(self) -> Iterator[str]:
+        kinds = [kind for kind in self._reader.kinds(self._namespace) if kind.startswith(ACTOR_PREFIX)]
+        for kind in (RUN, *sorted(kinds)):
+            before: tuple[float, str] | None = None
+            while rows := self._reader.rows(namespace=self._namespace, kind=kind, limit=ROWS_AT_ONCE, before=before):
+                yield from (row.key for row in rows if may_have_jobs(row))
+                before = (rows[-1].created_at, rows[-1].key)
+
+    def _jobs_of(self, key: str) -> Sequence[JobInfo]:
+        found = self._reader.load([key])[0]
+        if found.row is None:
+            raise UnknownName(f"there is no {key.partition('/')[2]} in this store")
+        return stored_jobs(found, self._decoded(key, found.turns))
 
     def _describe(self, key: str, machine: Machine[Any]) -> Reply | None:
         """What the actor answers to `Describe`; None if there is none."""

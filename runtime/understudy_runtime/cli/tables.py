@@ -16,6 +16,7 @@ STYLES: Final = {
     "lost": "red",
     "held": "yellow",
     "blocked": "yellow",
+    "uncertain": "yellow",
     "away": "yellow",
     "leaving": "yellow",
     "draining": "yellow",

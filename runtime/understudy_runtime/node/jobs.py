@@ -15,28 +15,24 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from understudy.door import JOB_STATUSES, JobStatus, JobSummary
+from understudy.door import JobSummary
 from understudy.errors import BadInput, BadRequest, Misplaced, UnknownName
 from understudy.failures import FailureFields
 from understudy_runtime.actors import journal
 from understudy_runtime.actors.engine import Engine
-from understudy_runtime.core.actor import ActorMachine
-from understudy_runtime.core.completion import completed_attempt, completion_token
-from understudy_runtime.core.keys import ACTOR_PREFIX, RUN, id_of, kind_of, namespace_of
+from understudy_runtime.core.completion import completed_attempt
+from understudy_runtime.core.keys import ACTOR_PREFIX, RUN, id_of, namespace_of
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import (
     CompleteJob,
     JobInfo,
     ListJobs,
-    Machine,
     OpenJobs,
     SettleJob,
-    Token,
 )
 from understudy_runtime.core.ports import ActorRow, Loaded, Programs, Store
-from understudy_runtime.core.records import Turn
-from understudy_runtime.core.run import RunMachine
 from understudy_runtime.node.bridge import Bridge
+from understudy_runtime.node.stored_jobs import checked_status, may_have_jobs, number_of, stored_jobs, summary
 from understudy_runtime.rpc.ports import JobPlace
 
 MAX_LISTED: Final = 1_000
@@ -157,11 +153,11 @@ class _Looking:
 
     def take(self, actor: ActorPlace, jobs: Sequence[JobInfo], after: tuple[int, int, int] | None) -> None:
         """Add those jobs of the actor that are wanted and come after that one."""
-        for job in sorted(jobs, key=_number):
+        for job in sorted(jobs, key=number_of):
             if len(self._found) > self._limit:
                 return
-            if (after is None or _number(job) > after) and self._status in ("", job.status):
-                self._found.append(((actor.kind, actor.created_at, actor.id, _number(job)), summary(job)))
+            if (after is None or number_of(job) > after) and self._status in ("", job.status):
+                self._found.append(((actor.kind, actor.created_at, actor.id, number_of(job)), summary(job)))
 
     async def through(self, engine: Engine, kinds: Sequence[str], after: JobPlace | None) -> Listed:
         for kind in kinds:
@@ -192,7 +188,7 @@ class _Looking:
     async def _look(self, engine: Engine, rows: Sequence[ActorRow]) -> None:
         for start in range(0, len(rows), LOOKS_AT_ONCE):
             chunk = rows[start : start + LOOKS_AT_ONCE]
-            await self._look_at(engine, [row for row in chunk if row.closed_at is None or row.parked_until is None])
+            await self._look_at(engine, [row for row in chunk if may_have_jobs(row)])
             self._rows += len(chunk)
             self._last = _place(chunk[-1])
             if self.full:
@@ -219,10 +215,6 @@ def _place(row: ActorRow) -> JobPlace:
     return (row.kind, row.created_at, id_of(row.key), None)
 
 
-def _number(job: JobInfo) -> tuple[int, int, int]:
-    return (job.execution, job.call, job.attempt)
-
-
 async def _read(store: Store, keys: Sequence[str]) -> list[Sequence[JobInfo]]:
     return [await _read_one(store, found) for found in await store.load(keys)] if keys else []
 
@@ -231,45 +223,8 @@ async def _read_one(store: Store, found: Loaded) -> Sequence[JobInfo]:
     return stored_jobs(found, await journal.decode_all(found.turns, lambda digests: store.blobs(found.key, digests)))
 
 
-_ACTORS: Final[Machine[Any]] = ActorMachine()
-_MACHINES: Final[dict[str, Machine[Any]]] = {RUN: RunMachine()}
-
-
-def stored_jobs(found: Loaded, turns: Sequence[Turn]) -> Sequence[JobInfo]:
-    """The jobs of what is stored of a run or actor; `turns` are those after its snapshot."""
-    machine = _MACHINES.get(kind_of(found.key), _ACTORS)
-    state = machine.initial(found.key) if found.snapshot is None else machine.decode(found.snapshot)
-    for turn in turns:
-        for record in turn.records:
-            machine.apply(state, record, turn.at, turn.seq)
-    reply = machine.decide(state, ListJobs(), 0.0).reply
-    return reply.jobs if isinstance(reply, OpenJobs) else ()
-
-
-def checked_status(status: str) -> JobStatus | str:
-    """BadInput if it is none of a job; empty is any."""
-    if status and status not in JOB_STATUSES:
-        raise BadInput(f"{status[:40]!r} is not a status of jobs; those are: {', '.join(JOB_STATUSES)}")
-    return status
-
-
 def _checked(address: str) -> str:
     kind = address.partition("/")[0]
     if kind != RUN and not kind.startswith(ACTOR_PREFIX):
         raise BadInput(f"{address[:60]!a} has no jobs: give run/ID or {ACTOR_PREFIX}CLASS/ID")
     return address
-
-
-def summary(info: JobInfo) -> JobSummary:
-    return JobSummary(
-        info.key.split("/", 1)[1],
-        info.execution,
-        info.call,
-        info.attempt,
-        info.task,
-        info.status,
-        info.since,
-        info.build,
-        None if info.handle is None else msgspec.json.decode(info.handle),
-        completion_token(Token(info.key, info.execution, info.call, info.attempt, 0)),
-    )

@@ -39,6 +39,8 @@ PARKED: Final = (
 )
 TOLD: Final = "SELECT DISTINCT actor FROM inbox"
 
+KINDS: Final = "SELECT DISTINCT kind FROM actor WHERE namespace = ?"
+
 LIST: Final = f"SELECT {ROW} FROM actor WHERE namespace = ?"
 AFTER: Final = " AND (created_at, key) < (?, ?)"
 NEWEST: Final = "ORDER BY created_at DESC, key DESC LIMIT ?"
@@ -97,6 +99,11 @@ class Reader:
             found: dict[str, float | None] = dict(con.execute(PARKED, (until,)).fetchall())
             found.update((key, None) for (key,) in con.execute(TOLD).fetchall())
         return list(found.items())
+
+    def kinds(self, namespace: str) -> list[str]:
+        """Of the actors that there are."""
+        with self._one_moment() as con:
+            return [kind for (kind,) in con.execute(KINDS, (namespace,)).fetchall()]
 
     def rows(
         self,
