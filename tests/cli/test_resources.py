@@ -11,6 +11,8 @@ from tests.cli.conftest import Cli
 from tests.node.nodes import NodeProcess
 
 CODE = """
+import asyncio
+
 from understudy import App, Health, Resource, lock, semaphore
 
 app = App("clusters")
@@ -33,6 +35,17 @@ async def use(name: str) -> int:
         return cluster.fence
 """
 
+AGAIN = """
+
+@app.workflow
+async def again(name: str) -> int:
+    async with Cluster.at(name, "small").lease():
+        pass
+    await asyncio.sleep(1)
+    async with Cluster.at(name, "small").lease() as cluster:
+        return cluster.fence
+"""
+
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
@@ -46,10 +59,12 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
 
 def test_one_command_tells_what_happened_for_whom_and_why(used: Cli) -> None:
     told = used("resources", "history", "Cluster/analytics", "--leases").out.splitlines()
-    assert told[0].split() == ["AT", "WHAT", "FENCE", "FOR", "NODE", "WHY"]
+    assert told[0].split() == ["AT", "WHAT", "FENCE", "WHO", "NODE", "WHY"]
     rows = [line.split()[1:] for line in told[1:]]
     assert rows[0][:3] == ["creating", "1", "run/first"]
     assert rows[0][4:] == ["a", "lease", "is", "wanted"]
+    assert rows[1][:3] == ["ready", "1", "run/first"]
+    assert rows[1][4:] == ["created", "and", "healthy"]
     assert ["lease", "granted", "2", "run/first"] in rows
     assert ["lease", "over", "2", "run/first", "released"] in rows
     turns = used("resources", "history", "resource.Cluster/analytics", "--json").json
@@ -77,6 +92,24 @@ def test_what_is_not_there_and_what_needs_a_node_say_so(used: Cli) -> None:
     assert change.code == 2
     assert "--connect" in change.err
     assert "is no address" in used("resources", "show", "nothing").err
+
+
+def test_one_command_tells_who_ended_it_and_why(tmp_path: Path) -> None:
+    code = CODE.replace('check_every="50ms"', 'check_every="50ms", idle_timeout="100ms"')
+    (tmp_path / "clusters.py").write_text(code + AGAIN)
+    cli = Cli(tmp_path)
+    assert cli("run", "clusters.py:again", "--input", '["a"]', "--id", "r").code == 0
+    rows = [line.split() for line in cli("resources", "history", "Cluster/a").out.splitlines()[1:]]
+    ended = [row for row in rows if row[1] in ("draining", "destroying", "absent")][:3]
+    assert [row[1:4] for row in ended] == [
+        ["draining", "2", "run/r"],
+        ["destroying", "3", "run/r"],
+        ["absent", "3", "run/r"],
+    ]
+    assert [" ".join(row[5:]) for row in ended] == ["idle for 0.1 s", "idle for 0.1 s", "destroyed: idle for 0.1 s"]
+    assert {row[4] for row in rows} == {rows[0][4]}, "the node"
+    assert all(row[0].startswith("20") for row in rows)
+    cli.close()
 
 
 @pytest.mark.slow

@@ -156,8 +156,9 @@ class Story:
                 if state == "destroying":
                     assert not self.leases, "it is destroyed with a live lease"
                     assert not self.operations, "it is destroyed in the middle of an operation"
+                begins_anew = state == "creating" and self.state in ("absent", "failed")
+                self.grow(record.fence, strictly=begins_anew or state == "destroying")
                 self.state = state
-                self.grow(record.fence)
             case LeaseAwaited():
                 self.waiting[holder_name(record.holder)] = record
             case LeaseGranted():
@@ -193,8 +194,8 @@ class Story:
         self.leases[name] = record
 
     def grow(self, fence: int, *, strictly: bool = False) -> None:
-        assert fence > self.fence if strictly or fence else True, "fences grow"
-        self.fence = max(self.fence, fence)
+        assert fence > self.fence or (fence == self.fence and not strictly), "fences grow"
+        self.fence = fence
 
     def agree(self) -> None:
         """The state is what the records say, and what is counted is what there is."""

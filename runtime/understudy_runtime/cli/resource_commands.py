@@ -55,7 +55,10 @@ def history(
     leases: Annotated[bool, typer.Option("--leases", help="Every lease, too.")] = False,
     json: AsJson = False,
 ) -> None:
-    """What has happened to it: each change of its state with node, fence, who it was for, and why."""
+    """What has happened to it: each change of its state with when, which fence, who, on which node, and why.
+
+    WHO asked for it (an operator), or it was done for (a run); else who last got a lease of it.
+    """
     from understudy_runtime.cli import resource_operations as operations
 
     operations.history(at, resource, leases, json)

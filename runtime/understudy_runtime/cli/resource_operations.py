@@ -99,7 +99,7 @@ def history(at: At, resource: str, leases: bool, as_json: bool) -> None:
             output.result(pretty(msgspec.to_builtins(turns)))
             return
         rows = [row for turn in turns for row in _rows(turn, leases)]
-        show_table(output, ("AT", "WHAT", "FENCE", "FOR", "NODE", "WHY"), rows)
+        show_table(output, ("AT", "WHAT", "FENCE", "WHO", "NODE", "WHY"), rows)
 
 
 def drain(at: At, resource: str, by: str, why: str) -> None:

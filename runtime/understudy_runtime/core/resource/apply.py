@@ -131,6 +131,7 @@ def _life_granted(life: Life, record: LeaseGranted, at: float) -> None:
     life.fence = max(life.fence, record.fence)
     life.used += record.units
     life.leases += 1
+    life.last_holder = holder_name(record.holder)
     life.exclusive = record.fence if record.exclusive else life.exclusive
 
 

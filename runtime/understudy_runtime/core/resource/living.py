@@ -94,7 +94,7 @@ def _first(plan: Plan) -> str:
 def created(plan: Plan, cause: str) -> None:
     """There is one. It is fit for use when its check says so, if it has one."""
     if plan.life.state != "creating":
-        plan.move("creating", cause)
+        plan.move("creating", cause, plan.life.by)
     if plan.can("check"):
         driving.begin_checks(plan, "starting")
     else:
@@ -105,17 +105,18 @@ def _ready(plan: Plan, cause: str) -> None:
     if plan.life.doomed:
         plan.move("draining", plan.life.doomed, plan.life.doomed_by)
     else:
-        plan.move("ready", cause)
+        plan.move("ready", cause, plan.life.by)
 
 
 def uncertain(plan: Plan, failure: Failure) -> None:
-    plan.move("uncertain", "nobody can tell whether it was created", failure=failure)
+    plan.move("uncertain", "nobody can tell whether it was created", plan.life.by, failure=failure)
 
 
 def give_up(plan: Plan, cause: str, failure: Failure) -> None:
     """It cannot be used: whoever waits is told so, and why."""
     driving.stop_checks(plan)
-    plan.move("failed", cause, failure=failure)
+    by = plan.life.by if plan.life.state == "creating" else plan.life.last_holder
+    plan.move("failed", cause, by, failure=failure)
     why = f"{plan.name} has failed: {cause}: {failure.type}"
     message = f"{why}: {failure.message}" if failure.message else why
     leases.fail_queue(plan, Failure(leases.RESOURCE_FAILED, message, failure.traceback, final=True))
@@ -137,7 +138,7 @@ def news(plan: Plan, said: str, failure: Failure | None) -> None:
         else:
             give_up(plan, f"it was created, and its check says {said}", unfit)
     elif state == "failed" and said == "healthy" and plan.static:
-        plan.move("ready", "healthy again")
+        plan.move("ready", "healthy again", plan.life.last_holder)
     elif state == "ready" and said != "healthy":
         _unfit(plan, said, unfit)
     elif state in ("draining", "failed"):
@@ -146,12 +147,12 @@ def news(plan: Plan, said: str, failure: Failure | None) -> None:
 
 def _unfit(plan: Plan, said: str, failure: Failure) -> None:
     if plan.static:
-        plan.move("failed", f"its check says {said}", failure=failure)
+        plan.move("failed", f"its check says {said}", plan.life.last_holder, failure=failure)
         driving.begin_checks(plan, said)
     elif plan.options.recreate == "never":
         give_up(plan, f"its check says {said}", failure)
     else:  # whoever waits gets the next one
-        plan.move("failed", f"its check says {said}", failure=failure)
+        plan.move("failed", f"its check says {said}", plan.life.last_holder, failure=failure)
 
 
 def _gone(plan: Plan) -> None:
@@ -160,9 +161,9 @@ def _gone(plan: Plan) -> None:
     failure = Failure("Gone", "check says that it is gone")
     match plan.life.state:
         case "draining" | "failed":
-            plan.move("absent", "gone by itself")
+            plan.move("absent", "gone by itself", plan.life.last_holder)
         case "ready" if plan.options.recreate == "on_demand":
-            plan.move("failed", "its check says gone", failure=failure)
+            plan.move("failed", "its check says gone", plan.life.last_holder, failure=failure)
         case _:
             give_up(plan, "its check says gone", failure)
 
@@ -203,9 +204,9 @@ def time_passed(plan: Plan) -> None:
         text = f"it did not become healthy within {options.create_timeout_s:g} s"
         give_up(plan, text, Failure("TimeoutError", "", kind="timeout"))
     elif _is_due(duties.too_old_at(life, options), now):
-        drain(plan, f"{options.max_age_s:g} s old")
+        drain(plan, f"{options.max_age_s:g} s old", life.last_holder)
     elif _is_due(duties.idle_at(life, options), now):
-        drain(plan, f"idle for {options.idle_timeout_s:g} s")
+        drain(plan, f"idle for {options.idle_timeout_s:g} s", life.last_holder)
 
 
 def _is_due(at: float | None, now: float) -> bool:

@@ -44,7 +44,7 @@ class Plan:
 
     def move(self, to: State, cause: str, by: str = "", fence: int = 0, failure: Failure | None = None) -> None:
         assert allowed(self.life.state, to), f"{self.life.state} -> {to}"
-        self.note(ResourceMoved(to, cause, by, fence, self.node, failure))
+        self.note(ResourceMoved(to, cause, by, fence or self.life.fence, self.node, failure))
 
     def execute(self, dispatch: Dispatch) -> None:
         self.decision.execute.append(dispatch)

@@ -20,7 +20,11 @@ LeaseEnd = Literal["released", "expired", "revoked", "gone"]
 
 
 class ResourceMoved(Note, frozen=True):
-    """The resource is in another state of its life. `by` is the run, client or person it was done for, if any."""
+    """The resource is in another state of its life: why, and on which node that was decided.
+
+    `by` is the operator who asked for it, the run or client it was done for, or, if it was for nobody, who last got a
+    lease of it. `fence` is the latest by then.
+    """
 
     state: State
     cause: str

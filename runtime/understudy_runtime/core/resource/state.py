@@ -72,6 +72,7 @@ class Life(msgspec.Struct, omit_defaults=True):
     creating_since: float = 0.0
     ready_since: float = 0.0
     idle_since: float | None = None
+    last_holder: str = ""
     doomed: str = ""
     doomed_by: str = ""
     tries: int = 0
