@@ -85,7 +85,8 @@ class ResourceRef(msgspec.Struct, Generic[Res], frozen=True, omit_defaults=True)
 class Resource(Generic[Spec, Handle]):
     """The base of resource types; see the module. Methods, `def` or `async def`, that a type has or has not:
 
-    * `create(self, spec, fence) -> Handle`: make one, with the fence in its name or a tag. Without it the type is static.
+    * `create(self, spec, fence) -> Handle`: make one, with the fence in its name or in a tag. Without it the type is
+      static.
     * `destroy(self, handle, fence) -> None`: end it; to be done again, it must not mind that it is gone.
     * `find(self, spec, fence) -> Handle | None`: what an earlier `create` with this fence made, by that name or tag.
     * `check(self, handle) -> Health`: "starting", "healthy", "unhealthy" or "gone".
@@ -97,17 +98,17 @@ class Resource(Generic[Spec, Handle]):
     * `find` answers for a create whose reply was lost: the node died, or the call timed out. Without it the resource is
       then `uncertain`, and nobody gets a lease of it, until a person has looked (`understudy resources settle`).
     * `check` tells whether it is fit for use before the first lease, replaces one that has fallen ill, and says what
-      became of a destroy whose reply was lost. Without it one that died on its own is leased out all the same, and such
-      a destroy is done again.
-    * `list` finds what comes into being too late. A node that is paused in the middle of `create` (a virtual machine that
-      is moved, a laptop that sleeps) may go on with the call when another node has long asked `find`, heard "no", and
-      made another one; few outside systems can refuse that by its fence. All that is listed and is not the one in use is
-      ended: whenever the resource has become ready or has ended, for a `create_timeout` after a create that failed, and
-      every `sweep_every`, if that is set. Without `list` such a late one stays as an orphan: it costs what it costs, and
-      understudy does not know of it.
+      became of a destroy whose reply was lost. Without it one that died on its own is leased out all the same, and
+      such a destroy is done again.
+    * `list` finds what comes into being too late. A node that is paused in the middle of `create` (a virtual machine
+      that is moved, a laptop that sleeps) may go on with the call when another node has long asked `find`, heard "no",
+      and made another one; few outside systems can refuse that by its fence. All that is listed and is not the one in
+      use is ended: whenever the resource has become ready or has ended, for a `create_timeout` after a create that
+      failed, and every `sweep_every`, if that is set. Without `list` such a late one stays as an orphan: it costs what
+      it costs, and understudy does not know of it.
 
-    `find` and `list` are given the spec and not the id, so two resources with the same spec would end one another's: put
-    a name in the spec.
+    `find` and `list` are given the spec and not the id, so two resources with the same spec would end one another's:
+    put a name in the spec.
     """
 
     fence: int

@@ -9,10 +9,12 @@ import anyio
 import pytest
 
 from tests.cluster.neighbourhood import LONG_S, Neighbourhood, neighbourhood
-from tests.rpc.shop import Approval, Counter, app, checkout, tally
-from understudy import AlreadyExists, Client, UnknownName, lock
+from tests.rpc.shop import Approval, Counter, app, brochure, checkout, tally
+from understudy import AlreadyExists, BadRequest, Client, UnknownName, lock
 from understudy.client import connect
+from understudy.context import Granted
 from understudy.remote.door import RemoteDoor
+from understudy.resource_door import resource_door
 from understudy_runtime.rpc.methods import FULL_NAMES
 from understudy_runtime.rpc.routing import ANYWHERE, KEY_OF
 
@@ -102,6 +104,58 @@ async def test_schedules_are_listed_by_every_node(three: Neighbourhood) -> None:
         await each(three)[number % 3].schedules.create(f"s{number}", checkout, 1, every="1h")
     for client in each(three):
         assert {found.schedule_id for found in await client.schedules.list()} == {f"s{number}" for number in range(6)}
+
+
+async def test_jobs_are_listed_completed_and_settled_through_any_node(three: Neighbourhood) -> None:
+    runs = [await three.clients["ann"].start(brochure, ["a"], id=f"j{number}") for number in range(9)]
+    assert {three.owner(f"default/run/j{number}") for number in range(9)} == set(NAMES)
+    for client in each(three):
+        with anyio.fail_after(LONG_S):
+            while len(await client.jobs(status="open")) < 9:  # noqa: ASYNC110 - nobody says when it is so
+                await anyio.sleep(0.005)
+    for number, run in enumerate(runs):
+        first, second, third = each(three)[number % 3 :] + each(three)[: number % 3]
+        [job] = await first.jobs(run)
+        with pytest.raises(BadRequest, match="is no uncertain job"):
+            await third.settle_job(run, job.call, "x")
+        await second.complete(job.token, number)
+        assert await run.result() == number
+        with pytest.raises(BadRequest, match="no job waits"):
+            await third.complete(job.token, number)
+    for client in each(three):
+        assert await client.jobs() == []
+        with pytest.raises(UnknownName):
+            await client.jobs("nobody")
+
+
+async def test_resources_are_listed_by_every_node(three: Neighbourhood) -> None:
+    for number in range(9):
+        async with each(three)[number % 3].lease(lock(f"l{number}")):
+            pass
+    assert {three.owner(f"default/lock/l{number}") for number in range(9)} == set(NAMES)
+    for client in each(three):
+        listed = await resource_door(client.door).list_resources(kind="lock", limit=100)
+        assert [found.key for found in listed] == [f"default/lock/l{number}" for number in reversed(range(9))]
+
+
+async def test_a_place_in_the_queue_for_a_lease_is_kept_when_the_lock_moves(three: Neighbourhood) -> None:
+    ann = resource_door(three.clients["ann"].door)
+    held, waits = list[Granted](), list[asyncio.Task[Granted]]()
+    for number in range(9):
+        request = lock(f"m{number}").request
+        held.append(await ann.acquire_lease(request, holder="h", ttl_s=600))
+        waits.append(asyncio.create_task(ann.acquire_lease(request, holder="w", ttl_s=600)))
+        while not (await ann.describe_resource(request.address)).waiting:  # noqa: ASYNC110 - nobody announces it
+            await asyncio.sleep(0.005)
+    await three.begin("dan")
+    await three.settled()
+    await three.leave("cyd")
+    await three.settled()
+    assert not any(wait.done() for wait in waits)
+    for number, granted in enumerate(held):
+        assert (await ann.describe_resource(f"lock/m{number}")).waiting == 1
+        await ann.release_lease(f"lock/m{number}", holder="h", fence=granted.fence)
+    assert [granted.fence for granted in await asyncio.gather(*waits)] == [granted.fence + 1 for granted in held]
 
 
 async def test_who_waits_for_a_run_goes_on_waiting_when_it_moves(three: Neighbourhood) -> None:
