@@ -8,18 +8,23 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from tests.actors.shapes import app
+from tests.actors.lease_shapes import APPS
 from tests.actors.world import INSTANTS_MAX, T0, Outside, OutsideExecutor, VirtualClock
 from understudy.errors import Misplaced
 from understudy_runtime.actors.engine import Engine
+from understudy_runtime.actors.journal import decode
 from understudy_runtime.actors.sharding import Sharding
 from understudy_runtime.core.actor import ActorMachine
 from understudy_runtime.core.keys import RUN, shard_of
-from understudy_runtime.core.messages import AnyMessage
+from understudy_runtime.core.messages import AnyMessage, Machine
 from understudy_runtime.core.ports import Report
+from understudy_runtime.core.records import Turn
 from understudy_runtime.core.run import RunMachine
 from understudy_runtime.execution.programs import AppPrograms
+from understudy_runtime.node.resources import machine_for, resource_machines
 from understudy_runtime.storage.memory import MemoryData, MemoryStore
+
+SCAN_EVERY_S = 0.5
 
 
 class Node:
@@ -32,18 +37,18 @@ class Node:
         self._realm = realm
         self._sharding = Sharding(self.store)
         self._sharding.elsewhere = self
-        self._executor = OutsideExecutor([app], realm.clock, realm.outside)
+        self._executor = OutsideExecutor(APPS, realm.clock, realm.outside)
         self.engine: Engine
 
     async def start(self) -> None:
         await self.store.join(self.name, self.name, T0)
-        runs, actors = RunMachine(), ActorMachine()
+        machines: dict[str, Machine[Any]] = {RUN: RunMachine()} | resource_machines(APPS, self.name)
         self.engine = Engine(
             clock=self._realm.clock,
             store=self.store,
-            programs=AppPrograms([app], None),
+            programs=AppPrograms(APPS, None),
             executor=self._executor,
-            machine_of=lambda kind: runs if kind == RUN else actors,
+            machine_of=machine_for(machines, ActorMachine()),
             build="",
             memory_bytes=2**30,
             window_s=float("inf"),
@@ -132,6 +137,19 @@ class Realm:
                 for node in self.nodes.values()
             )
             quiet = quiet + 1 if still else 0
+
+    async def rest(self, seconds: float) -> None:
+        """Let time pass; mail whose wake was lost is found now and then."""
+        ends_at = self.clock.now() + seconds
+        while self.clock.now() < ends_at:
+            self.clock.call_at(min(ends_at, self.clock.now() + SCAN_EVERY_S), lambda: None)
+            self.clock.advance()
+            await self.settle()
+            await self.scan()
+
+    def histories(self) -> dict[str, list[Turn]]:
+        """All that was ever written."""
+        return {key: [decode(row, {}) for row in rows] for key, rows in self.data.journal.items()}
 
     async def until(self, over: Callable[[], bool]) -> None:
         await self.settle()

@@ -2,7 +2,8 @@
 
 For each scenario, one life without a crash is recorded. Then, for each of its turns, a fresh node starts from a store
 that holds what was durable by then, and must end where the first life did, by the same turns at the same times; tasks
-that had finished are not run again, and those that had not keep their idempotency keys.
+that had finished are not run again, and those that had not keep their idempotency keys. Whatever is shared is shared by
+the rules of leases, in its journal and in what was really done under it.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ import pytest
 from msgspec import Raw
 from msgspec.json import encode
 
-from tests.actors.shapes import SCENARIOS, Scenario, app
+from tests.actors.lease_shapes import APPS, SCENARIOS
+from tests.actors.shapes import Scenario
+from tests.actors.sharing import disturbed, wrong_leases
 from tests.actors.world import T0, Outside, RecordedStore, World, cut_after, living
 from understudy_runtime.actors import writing
 from understudy_runtime.actors.journal import decode
+from understudy_runtime.core import leases
 from understudy_runtime.core.actor import Kept
 from understudy_runtime.core.calls import Caller, idempotency_key
 from understudy_runtime.core.keys import ACTOR_PREFIX, RUN, kind_of
 from understudy_runtime.core.kinds import Command, Input
+from understudy_runtime.core.leases import Lease, Leases
 from understudy_runtime.core.messages import Description, ReplayFrom
 from understudy_runtime.core.ports import JournalRow, TurnWrite
 from understudy_runtime.core.records import (
@@ -39,6 +44,8 @@ from understudy_runtime.core.records import (
     Turn,
 )
 from understudy_runtime.core.replay import Activation, activations, difference
+from understudy_runtime.core.resource import leases as granting
+from understudy_runtime.core.resource.plan import Plan
 from understudy_runtime.execution.programs import AppPrograms
 
 pytestmark = pytest.mark.anyio
@@ -87,7 +94,7 @@ async def test_leaving_memory_at_every_occasion_changes_nothing(name: str) -> No
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_its_whole_history_replays_without_a_difference(name: str) -> None:
     whole = await live(SCENARIOS[name], RecordedStore(), Outside(), T0)
-    programs = AppPrograms([app], None)
+    programs = AppPrograms(APPS, None)
     replayed = 0
     for key, turns in histories(whole.store.written).items():
         for start, value in beginnings(key, turns):
@@ -105,20 +112,28 @@ async def crash_everywhere(scenario: Scenario, seed: int) -> None:
     whole = await live(scenario, RecordedStore(), Outside(seed), T0)
     written = whole.store.written
     assert len(written) > 1
+    assert shared_well(whole) == []
     for turns in range(len(written)):
         at = written[turns - 1].at if turns else T0
         again = await live(scenario, await cut_after(written, turns), whole.outside.after_the_crash(), at)
         where = f"a crash behind turn {turns} of {len(written)}"
         assert again.ends == whole.ends, where
-        assert again.story == whole.story, where
-        assert again.outside.keys <= whole.outside.keys, where
+        assert shared_well(again) == [], where
+        if scenario.same_times:
+            assert again.story == whole.story, where
+            assert again.outside.keys <= whole.outside.keys, where
         assert not again.outside.keys & finished(written[:turns]), where
+
+
+def shared_well(life: Life) -> list[str]:
+    """What is wrong with the leases of that life (and of all before it) and with what was done under them."""
+    return wrong_leases(histories(life.store.written)) + disturbed(life.outside.effects)
 
 
 async def live(
     scenario: Scenario, store: RecordedStore, outside: Outside, now: float, resident_bytes: int = 2**30
 ) -> Life:
-    async with living([app], store, outside=outside, now=now, resident_bytes=resident_bytes) as world:
+    async with living(APPS, store, outside=outside, now=now, resident_bytes=resident_bytes) as world:
         await world.settle()
         for told in scenario.told:
             world.clock.call_at(told.at, partial(world.engine.deliver, told.key, told.message))
@@ -211,3 +226,33 @@ def decoded(written: Sequence[TurnWrite]) -> list[tuple[TurnWrite, list[AnyRecor
         for turn in written
         if turn.records is not None
     ]
+
+
+# --- the same with a rule switched off
+
+
+async def test_leases_that_do_not_wait_for_what_runs_under_them_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(held: Leases) -> list[Lease]:
+        return [lease for lease in held.held.values() if lease.ended]
+
+    monkeypatch.setattr(leases, "_to_return", ended)
+    with pytest.raises(AssertionError, match=r"began at .* under the lock ledger, which"):
+        await crash_everywhere(SCENARIOS["work_left_behind"], seed=0)
+
+
+async def test_leases_that_are_not_given_back_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(held: Leases) -> list[Lease]:
+        return []
+
+    monkeypatch.setattr(leases, "_to_return", nothing)
+    with pytest.raises(AssertionError, match="never given back"):
+        await crash_everywhere(SCENARIOS["a_lock"], seed=0)
+
+
+async def test_grants_beyond_what_there_is_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def always(plan: Plan, units: int, *, exclusive: bool) -> bool:
+        return True
+
+    monkeypatch.setattr(granting, "fits", always)
+    with pytest.raises(AssertionError, match="more than there is"):
+        await crash_everywhere(SCENARIOS["a_lock_for_three"], seed=0)

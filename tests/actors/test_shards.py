@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.actors.lease_shapes import SCENARIOS
 from tests.actors.realm import Realm, realm_of
-from tests.actors.shapes import SCENARIOS, Scenario
-from tests.actors.test_any_crash import live
+from tests.actors.shapes import Scenario
+from tests.actors.sharing import disturbed, wrong_leases
+from tests.actors.test_any_crash import SETTLING_S, live
 from tests.actors.world import T0, Outside, RecordedStore, run, starting
 from understudy.errors import Misplaced
 from understudy_runtime.core.keys import shard_of
@@ -19,6 +21,7 @@ from understudy_runtime.core.messages import Describe, Description, Started
 pytestmark = pytest.mark.anyio
 
 MOVES = 12
+LOOK_EVERY_S = 0.5
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -57,7 +60,11 @@ async def same_ends(scenario: Scenario, seed: int, moves: int, *, unplanned: boo
             shard, to = random.randrange(8), random.choice(list(realm.nodes.values()))
             await (realm.claim(shard, to) if unplanned else realm.move(shard, to))
         ends = [await end(realm, key) for key in scenario.runs]
+        await realm.rest(SETTLING_S)
+        assert wrong_leases(realm.histories()) == []
     assert ends == whole.ends
+    if not unplanned:
+        assert disturbed(realm.outside.effects) == []
 
 
 async def end(realm: Realm, key: str) -> tuple[Any, ...]:
@@ -78,10 +85,7 @@ async def end(realm: Realm, key: str) -> tuple[Any, ...]:
     for _ in range(10_000):
         if await ended():
             break
-        await realm.scan()
-        realm.clock.call_at(realm.clock.now() + 0.5, lambda: None)
-        realm.clock.advance()
-        await realm.settle()
+        await realm.rest(LOOK_EVERY_S)
     return found[0].status, found[0].execution, found[0].result, found[0].failure
 
 
@@ -147,9 +151,6 @@ async def test_mail_whose_wake_was_lost_is_found_by_a_look() -> None:
 
         replies: list[Any] = []
         while not any(isinstance(reply, Description) and reply.status == "succeeded" for reply in replies):
-            realm.clock.call_at(realm.clock.now() + 0.5, lambda: None)
-            realm.clock.advance()
-            await realm.settle()
-            await realm.scan()
+            await realm.rest(LOOK_EVERY_S)
             assert realm.clock.now() < T0 + 100
             realm.tell(key, Describe(), replies)

@@ -43,6 +43,7 @@ from understudy_runtime.core.schedule import ScheduleMachine
 from understudy_runtime.execution.calendar import ZoneCalendar
 from understudy_runtime.execution.program import Watchdog
 from understudy_runtime.execution.programs import AppPrograms
+from understudy_runtime.node.resources import driver_tasks, machine_for, resource_machines
 from understudy_runtime.storage.memory import MemoryStore
 
 T0 = 1_000_000.0
@@ -96,12 +97,14 @@ class _Attempt(msgspec.Struct):
 
 @dataclass
 class Effect:
-    """An attempt that was really made: what the outside world saw."""
+    """An attempt that was really made: what the outside world saw. `until` is infinite if it has not ended."""
 
     key: str
     task: str
     token: Token
     at: float
+    args: Raw
+    until: float = float("inf")
 
 
 @dataclass
@@ -132,34 +135,36 @@ class OutsideExecutor:
     """Implements `Executor`: calls plain `def` tasks at the moment at which they end."""
 
     def __init__(self, apps: Sequence[App], clock: VirtualClock, outside: Outside) -> None:
-        self._tasks = {name: task for app in apps for name, task in app.tasks.items()}
+        self._tasks = {name: task for app in apps for name, task in app.tasks.items()} | driver_tasks(apps)
         self._clock = clock
         self._outside = outside
-        self._out: set[Token] = set()
+        self._out: dict[Token, Effect] = {}
         self.report: Callable[[Sequence[Report]], None]
 
     def start(self, dispatches: Sequence[Dispatch]) -> None:
         for dispatch in dispatches:
             span = self._outside.span(dispatch, self._clock.now())
-            effect = Effect(dispatch.idempotency_key, dispatch.task, dispatch.token, self._clock.now())
+            effect = Effect(dispatch.idempotency_key, dispatch.task, dispatch.token, self._clock.now(), dispatch.args)
             self._outside.effects.append(effect)
-            self._out.add(dispatch.token)
+            self._out[dispatch.token] = effect
             self._clock.call_at(span[1], partial(self._end, dispatch, span))
 
     def cancel(self, tokens: Sequence[Token]) -> None:
         for token in tokens:
             if token in self._out:
-                self._out.discard(token)
+                self._out.pop(token).until = self._clock.now()
                 cancelled = AttemptEnded(token, failure=Failure("CancelledError", kind="cancelled"))
                 asyncio.get_running_loop().call_soon(self.report, [cancelled])
 
     async def close(self, grace_s: float) -> None:
+        for effect in self._out.values():
+            effect.until = self._clock.now()
         self._out.clear()
 
     def _end(self, dispatch: Dispatch, span: Span) -> None:
         if dispatch.token not in self._out:
             return
-        self._out.discard(dispatch.token)
+        self._out.pop(dispatch.token).until = self._clock.now()
         result, failure = self._call(dispatch)
         self.report([AttemptEnded(dispatch.token, result, failure, started_at=span[0], ended_at=span[1])])
 
@@ -310,7 +315,7 @@ async def living(
     """A node over `store` for as long as the block lasts."""
     clock, outside = VirtualClock(now), outside or Outside()
     machines: dict[str, Machine[Any]] = {RUN: RunMachine(), SCHEDULE: ScheduleMachine(ZoneCalendar())}
-    actors = ActorMachine()
+    machines |= resource_machines(apps, "a node")
     executor = OutsideExecutor(apps, clock, outside)
     failures: list[BaseException] = []
     await store.open("a node", now)
@@ -319,7 +324,7 @@ async def living(
         store=store,
         programs=AppPrograms(apps, watchdog),
         executor=executor,
-        machine_of=lambda kind: machines.get(kind, actors),
+        machine_of=machine_for(machines, ActorMachine()),
         build="",
         memory_bytes=resident_bytes,
         window_s=window_s,
