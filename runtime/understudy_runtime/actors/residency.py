@@ -16,6 +16,7 @@ CELL_BYTES: Final = 3_000
 """Reckoned for a cell and its machine's state, measured for small ones."""
 
 LOOKS: Final = 64
+"""Actors looked at when one comes in; among so many that cannot leave, those that can are found some arrivals later."""
 
 
 class Residency:
