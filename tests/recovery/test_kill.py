@@ -7,10 +7,6 @@ power (the store's own tests cut its log), and a disk that lies about fsync.
 from __future__ import annotations
 
 import json
-import os
-import random
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -19,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.recovery import victim
+from tests.recovery.killing import PATIENCE_S, begun, kill_and_finish
 from understudy_runtime.actors.journal import decode
 from understudy_runtime.core.calls import Caller, idempotency_key
 from understudy_runtime.core.keys import run_key
@@ -30,8 +27,6 @@ from understudy_runtime.core.records import (
     Turn,
 )
 from understudy_runtime.storage.reading import open_reader
-
-PATIENCE_S = 60.0
 
 
 class Effect(NamedTuple):
@@ -55,29 +50,9 @@ def test_killed_at_many_points(tmp_path: Path, seed: int) -> None:
 
 
 def kill_and_check(folder: Path, kills: int, seed: int) -> None:
-    chance = random.Random(seed)
-    killed = sum(not live(folder, chance.random() ** 2 * 0.4) for _ in range(kills))
-    assert live(folder, None)
-    assert killed >= kills // 2, "most of it is to happen among kills"
+    kill_and_finish(victim, folder, kills=kills, seed=seed, within_s=0.4)
     check_results(folder)
     check_effects(folder)
-
-
-def live(folder: Path, seconds: float | None) -> bool:
-    """One life of the process: whether it came to its end before it was killed."""
-    with begun(folder) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        try:
-            return process.wait(PATIENCE_S if seconds is None else seconds) == 0
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return False
-
-
-def begun(folder: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return subprocess.Popen([sys.executable, victim.__file__, str(folder)], env=environment, stdout=subprocess.PIPE)
 
 
 def check_results(folder: Path) -> None:
@@ -158,7 +133,7 @@ def of_run(key: str, turns: list[Turn]) -> dict[str, Recorded]:
 
 def test_a_start_that_was_acknowledged_is_durable_before_anything_else_happens(tmp_path: Path) -> None:
     """Killed as soon as the first acknowledgement is written, the run is there."""
-    with begun(tmp_path) as process:
+    with begun(victim, tmp_path) as process:
         deadline = time.monotonic() + PATIENCE_S
         while not (tmp_path / "acknowledged").exists():
             assert process.poll() is None

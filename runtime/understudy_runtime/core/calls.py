@@ -446,10 +446,10 @@ def apply_note(calls: Calls, record: AnyRecord) -> None:
             if type(call := calls.open.get(number)) is TaskCall:
                 call.retry_at = retry_at
                 noting.leave(calls, number, call)
-        case AttemptDispatched(call=number, attempt=attempt, dispatch=dispatch, lost=lost):
+        case AttemptDispatched(call=number, attempt=attempt, dispatch=dispatch, lost=lost, watched_at=watched_at):
             if type(call := calls.open.get(number)) is TaskCall:
                 if call.options.job is not None:
-                    noting.dispatched(call, is_new=attempt != call.attempt)
+                    noting.dispatched(call, watched_at, is_new=attempt != call.attempt)
                 call.attempt, call.dispatch, call.retry_at = attempt, dispatch, None
                 call.losses += lost
         case ProgressNoted(call=number, progress=progress):

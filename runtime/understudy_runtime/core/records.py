@@ -297,12 +297,16 @@ class AttemptFailed(Note, frozen=True):
 
 
 class AttemptDispatched(Note, frozen=True):
-    """A dispatch that the schedule record does not imply. `lost` counts toward the loss limit."""
+    """A dispatch that the schedule record does not imply. `lost` counts toward the loss limit.
+
+    `watched_at`: since then a job that was submitted earlier is watched by another node.
+    """
 
     call: int
     attempt: int
     dispatch: int
     lost: bool = False
+    watched_at: float = 0.0
 
 
 class ProgressNoted(Note, frozen=True):

@@ -31,10 +31,12 @@ def leave(calls: Calls, number: int, call: TaskCall) -> None:
         call.job = None
 
 
-def dispatched(call: TaskCall, *, is_new: bool) -> None:
+def dispatched(call: TaskCall, watched_at: float, *, is_new: bool) -> None:
     """An attempt of the job begins, or goes on under another dispatch: what has a handle keeps it."""
     if is_new or call.job is None or call.job.handle is None:
         call.job = OpenJob()
+    else:
+        call.job.watched_at = watched_at
 
 
 def apply(calls: Calls, record: AnyRecord) -> None:

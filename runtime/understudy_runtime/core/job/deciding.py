@@ -96,7 +96,8 @@ class Job:
         watch = dispatch_for(
             POLL, self.token(dispatch), call.task, call.options, call_with(self.job.handle), watch_of(call.options)
         )
-        return Decision(append=[AttemptDispatched(self.number, call.attempt, dispatch)], execute=[watch])
+        noted = AttemptDispatched(self.number, call.attempt, dispatch, watched_at=self.now)
+        return Decision(append=[noted], execute=[watch])
 
     def sought(self, failure: Failure | None) -> Decision:
         call = self.call
@@ -250,9 +251,18 @@ def next_duty(call: TaskCall) -> float | None:
 
 
 def timeout_at(call: TaskCall) -> float | None:
-    """When an open job has taken too long, counted from its submission."""
+    """When an open job has taken too long, counted from its submission.
+
+    It may have ended while no node was there to see it: who takes over has time for one poll before that is said.
+    """
     job, timeout_s = call.job, call.options.timeout_s
-    return None if job is None or job.phase != "open" or timeout_s is None else job.since + timeout_s
+    if job is None or job.phase != "open" or timeout_s is None:
+        return None
+    at = job.since + timeout_s
+    if not job.watched_at:
+        return at
+    options = options_of(call.options)
+    return max(at, job.watched_at + options.every_s + options.call_timeout_s)
 
 
 # --- what people and outside systems say

@@ -21,12 +21,16 @@ PENDING = Raw(b'{"state":"pending"}')
 
 
 class OpenJob(msgspec.Struct, omit_defaults=True):
-    """The job of the attempt under way. `since`: when it was submitted; `seek_at`: when it is to be asked for again."""
+    """The job of the attempt under way. `since`: when it was submitted; `seek_at`: when it is to be asked for again.
+
+    `watched_at`: since when the present node watches it, if it is not the one that submitted it.
+    """
 
     phase: Literal["submitting", "finding", "open", "uncertain"] = "submitting"
     handle: MaybeRaw = None
     build: str = ""
     since: float = 0.0
+    watched_at: float = 0.0
     tries: int = 0
     seek_at: float | None = None
     failure: Failure | None = None
