@@ -5,7 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 
-from understudy import Actor, App, handler, heartbeat, lock, now, readonly, task_info, wait_until
+from understudy import (
+    Actor,
+    App,
+    Health,
+    Resource,
+    ResourceRef,
+    handler,
+    heartbeat,
+    lock,
+    now,
+    readonly,
+    task_info,
+    wait_until,
+)
 
 app = App("benchmarks")
 
@@ -53,14 +66,47 @@ async def fanout(tasks: int) -> int:
     return sum(await asyncio.gather(*(double(x) for x in range(tasks))))
 
 
+@app.resource(check_every="15s")
+class Cluster(Resource[str, str]):
+    """Has a life cycle as a real one does, and costs nothing outside."""
+
+    async def create(self, spec: str, fence: int) -> str:
+        return f"{spec}-{fence}"
+
+    async def check(self, handle: str) -> Health:
+        return "healthy"
+
+    async def destroy(self, handle: str, fence: int) -> None: ...
+
+
+def cluster(name: str) -> ResourceRef[Cluster]:
+    return Cluster.at(name, "small")
+
+
 @app.workflow
-async def take_turns(name: str, pairs: int) -> int:
-    """Take a lock and give it back, so many times; the last fence."""
+async def take_turns(kind: str, name: str, pairs: int) -> int:
+    """Take a lease of a "resource" or a "lock" and give it back, so many times; the last fence."""
     fence = 0
     for _ in range(pairs):
-        async with lock(name) as held:
+        async with cluster(name).lease() if kind == "resource" else lock(name) as held:
             fence = held.fence
     return fence
+
+
+@app.workflow
+class Holds:
+    """Holds a cluster until it is told to let go."""
+
+    def __init__(self) -> None:
+        self.over = False
+
+    async def run(self, name: str) -> None:
+        async with cluster(name).lease():
+            await wait_until(lambda: self.over)
+
+    @handler
+    def let_go(self) -> None:
+        self.over = True
 
 
 @app.workflow

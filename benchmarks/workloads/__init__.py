@@ -12,9 +12,12 @@ from benchmarks.workloads import (
     asks,
     census_speedup,
     chain,
+    checks,
     envelopes,
     fanout,
     hello,
+    jobs,
+    lease_queue,
     leases,
     limits,
     messages,
@@ -44,6 +47,9 @@ WORKLOADS: Final[dict[str, Workload]] = {
     "waiters": waiters.measure,
     "overload": overload.measure,
     "leases": leases.measure,
+    "lease-queue": lease_queue.measure,
+    "checks": checks.measure,
+    "jobs": jobs.measure,
     "envelopes": envelopes.measure,
 }
 
@@ -51,7 +57,9 @@ NEED_A_FILE: Final = frozenset({"recovery"})
 """What is measured there would not survive in memory."""
 NEED_GRPC: Final = frozenset({"waiters", "overload"})
 """They measure the door."""
-NOT_VIA_GRPC: Final = frozenset({"recovery", "census-speedup", "sleepers", "envelopes"})
+NOT_VIA_GRPC: Final = frozenset(
+    {"recovery", "census-speedup", "sleepers", "envelopes", "lease-queue", "checks", "jobs"}
+)
 """They make their node themselves, or measure the memory of its process."""
 
 

@@ -1,7 +1,8 @@
 """Jobs that go on: polled again and again, with nothing new to say.
 
-`busy_share` is the share of one core that the whole process takes while they are watched. Latency is the lag of the
-node's engine loop, sampled. `turns` is what the watching wrote, which must be nothing.
+`busy_share` is the share of one core that the whole process takes while they are watched, `commits` what it writes,
+which must be nothing, and latency the lag of the node's loop. `started_per_s` is from the first start
+to the last handle that is durable; then all of them are watched.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ import asyncio
 import time
 
 from benchmarks.driving import in_flight
-from benchmarks.measure import Figures, figures
+from benchmarks.measure import Figures
 from benchmarks.place import Place
-from understudy import App, Client
+from benchmarks.within import Within, within
+from understudy import App
 from understudy.jobs import Job, Status, pending
 
 STARTING = 200
 """Runs started at a time."""
-SAMPLE_S = 0.01
+LOOK_S = 0.05
 
-app = App("bench-jobs")
 polls = 0
 
 
@@ -33,50 +34,34 @@ class Endless(Job[int, None]):
         return pending()
 
 
-endless = app.job(every="10s")(Endless)
+async def measure(
+    place: Place, *, jobs: int = 10_000, poll_every_s: float = 10.0, watched_s: float = 30.0
+) -> list[Figures]:
+    app = App("bench-jobs")
+    endless = app.job(every=poll_every_s)(Endless)
+
+    @app.workflow(name="watched")
+    async def watched(number: int) -> None:
+        await endless(number)
+
+    async with within(place, app) as (client, inside):
+        began = time.perf_counter()
+        await in_flight(jobs, STARTING, lambda number: client.start(watched, number, id=f"job-{number}"))
+        await at_rest(inside)
+        starting_s = time.perf_counter() - began
+        await asyncio.sleep(min(watched_s, 1.2 * poll_every_s))  # the first poll of each is behind it
+        polled = polls
+        quiet = await inside.leave_alone(watched_s)
+        return [
+            quiet.figures(
+                f"{jobs} jobs", done=polls - polled, unit="polls/s", runs=jobs, started_per_s=jobs / starting_s
+            )
+        ]
 
 
-@app.workflow
-async def watched(number: int) -> None:
-    await endless(number)
-
-
-async def measure(place: Place, *, jobs: int = 10_000, seconds: float = 30.0) -> list[Figures]:
-    async with place.node(app) as client:
-
-        async def start(number: int) -> None:
-            await client.start(watched, number, id=f"job-{number}")
-
-        await in_flight(jobs, STARTING, start)
-        await asyncio.sleep(min(seconds, 12.0))
-        turns = await _turns(client, jobs)
-        polled, began, used = polls, time.perf_counter(), time.process_time()
-        lags = await _lags(began + seconds)
-        took, used, polled = time.perf_counter() - began, time.process_time() - used, polls - polled
-        written = await _turns(client, jobs) - turns
-    return [
-        figures(
-            f"{jobs} jobs",
-            done=polled,
-            unit="polls/s",
-            seconds=took,
-            latencies_ms=lags,
-            runs=jobs,
-            busy_share=used / took,
-            turns=written,
-        )
-    ]
-
-
-async def _turns(client: Client, jobs: int) -> int:
-    """Those of a few runs, spread over all."""
-    several = range(0, jobs, max(1, jobs // 10))
-    return sum([len(await client.handle(f"job-{number}").history()) for number in several])
-
-
-async def _lags(until: float) -> list[float]:
-    lags: list[float] = []
-    while (before := time.perf_counter()) < until:
-        await asyncio.sleep(SAMPLE_S)
-        lags.append((time.perf_counter() - before - SAMPLE_S) * 1000)
-    return lags
+async def at_rest(inside: Within) -> None:
+    """Until no attempt is out and nothing has been committed for a while."""
+    commits = -1
+    while inside.attempts or commits != inside.commits:
+        commits = inside.commits
+        await asyncio.sleep(LOOK_S)

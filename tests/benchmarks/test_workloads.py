@@ -29,7 +29,10 @@ TINY = {
     "pingpong": ["--pings", "3", "--ping-runs", "2", "--each", "2"],
     "messages": ["--messages", "4", "--messages-alone", "2", "--callers", "2"],
     "waiters": ["--clients", "3"],
-    "leases": ["--pairs", "4", "--locks", "2", "--lock-pairs", "2"],
+    "leases": ["--pairs", "4", "--shared", "2", "--shared-pairs", "2"],
+    "lease-queue": ["--waiters", "5"],
+    "checks": ["--checked", "3", "--check-every-s", "0.05", "--checked-s", "0.3"],
+    "jobs": ["--jobs", "3", "--poll-every-s", "0.05", "--watched-s", "0.3"],
     "envelopes": ["--envelopes", "250", "--echoes", "3"],
     "overload": ["--load-steps", "2", "--load-s", "0.2", "--capacity-runs", "5"],
 }

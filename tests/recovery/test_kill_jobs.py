@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.actors.sharing import wrong_leases
 from tests.recovery import jobs_victim as victim
 from tests.recovery.killing import kill_and_finish
 from understudy_runtime.actors.journal import decode
@@ -48,6 +49,13 @@ def recorded(folder: Path) -> Iterator[tuple[float, JobSubmitted]]:
                     yield from ((turn.at, record) for record in turn.records if isinstance(record, JobSubmitted))
 
 
+def locks(folder: Path) -> dict[str, list[Turn]]:
+    names = ["ledger", *(f"endless {number}" for number in range(victim.ENDLESS))]
+    with open_reader(folder / "state.db") as reader:
+        keys = [f"default/lock/{name}" for name in names]
+        return {key: [decode(row, {}) for row in reader.turns(key)] for key in keys}
+
+
 def test_killed_at_a_few_points(tmp_path: Path) -> None:
     kill_and_check(tmp_path, kills=5, seed=1)
 
@@ -65,6 +73,7 @@ def kill_and_check(folder: Path, kills: int, seed: int) -> None:
     check_jobs(books)
     check_ends(books)
     check_fences(books)
+    assert wrong_leases(locks(folder)) == []
 
 
 def check_results(books: Books) -> None:
