@@ -1,11 +1,8 @@
-"""A cloud that counts, users that submit, and nodes that are killed: the world of the race between "idle, terminate it"
-and "one more step".
+"""Users of a cluster, and nodes that are killed: the world of the race of "idle, terminate it" with "one more step".
 
-`Cloud` is the outside system: it knows nothing of leases, and does what it is told when the call reaches it, which may
-be long after the node that made the call is gone. Its calls take no idempotency token, as EMR's do not. `Life` is one
-life of a node over a disk that takes its time, in virtual time. It ends at the point that a `Death` names: before a
-commit is durable; after it, and before anybody hears of it; before a call is made; while it is under way, so that
-it may have its effect much later; after its effect, and before its answer.
+`Life` is one life of a node over a disk that takes its time, in virtual time. It ends at the point that a `Death`
+names: before a commit is durable; after it, and before anybody hears of it; before a call is made; while it is under
+way, so that it may have its effect much later; after its effect, and before its answer.
 """
 
 from __future__ import annotations
@@ -13,42 +10,38 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
+from tests.actors.cloud import CLUSTER, Cloud, Stage, User
 from tests.actors.world import T0, VirtualClock
 from understudy.errors import StoreError
 from understudy.options import RetryPolicy
 from understudy.resourcing import OperationOptions, ResourceOptions
 from understudy_runtime.actors.engine import Engine
-from understudy_runtime.core.kinds import Failure, Sender
+from understudy_runtime.actors.journal import decode
+from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import (
-    ActorFacts,
-    Answer,
-    AnyMessage,
     AttemptEnded,
-    Decision,
     Deliver,
     Dispatch,
-    ReplayFrom,
-    Send,
     Token,
 )
-from understudy_runtime.core.ports import CommitFailed, Report, TurnWrite
-from understudy_runtime.core.records import AnyRecord, StateSet
+from understudy_runtime.core.ports import CommitFailed, JournalRow, Report, TurnWrite
 from understudy_runtime.core.resource.machine import ResourceMachine
-from understudy_runtime.core.resource.messages import AcquireLease, InvokeOperation, LeaseGrant, ReleaseLease
+from understudy_runtime.core.resource.records import IntentNoted
 from understudy_runtime.storage.memory import MemoryStore
 
-CLUSTER = "default/resource.Cluster/shared"
 IDLE_S = 10.0
 CREATE_TIMEOUT_S = 60.0
+CLOSE_S = 0.5
+"""So near to its end comes whoever races it: a call and its answer take up to 0.6 s together, a commit 20 ms."""
 LATE_S = 50.0
 """A call of a node that is gone may have its effect so much later."""
 RULES = ResourceOptions(
@@ -70,144 +63,11 @@ Point = Literal["commit lost", "answer lost", "call lost", "call under way", "ef
 
 
 class Death(NamedTuple):
-    """The node dies at the `number`-th such point of its life."""
+    """The node dies at the `number`-th such point of its life; with `amid`, of those at which that is going on."""
 
     point: Point
     number: int
-
-
-class Killed(Exception):
-    """The node is no more."""
-
-
-# --- the outside system
-
-
-@dataclass
-class Cloud:
-    """Clusters by id, each with the fence it was created for. `faults` is what must never be seen."""
-
-    fences: dict[str, int] = field(default_factory=dict[str, int])
-    running: set[str] = field(default_factory=set[str])
-    steps: list[str] = field(default_factory=list[str])
-    late: list[tuple[float, int, Callable[[], object]]] = field(
-        default_factory=list[tuple[float, int, Callable[[], object]]]
-    )
-    faults: list[str] = field(default_factory=list[str])
-    users: dict[str, str] = field(default_factory=dict[str, str])
-    """Who holds which cluster, by what has been told to him and what he has sent himself."""
-    made: int = 0
-    checks: int = 0
-    late_call: bool = False
-
-    def call(self, method: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        return getattr(self, method)(*args, **kwargs)
-
-    def create(self, spec: Any, fence: int) -> str:
-        self.made += 1
-        handle = f"j-{self.made}"
-        self.fences[handle] = fence
-        self.running.add(handle)
-        return handle
-
-    def find(self, spec: Any, fence: int) -> str | None:
-        return next((handle for handle in sorted(self.running) if self.fences[handle] == fence), None)
-
-    def check(self, handle: str) -> str:
-        self.checks += 1
-        return "healthy" if handle in self.running else "gone"
-
-    def list(self, spec: Any) -> Sequence[str]:
-        return sorted(self.running)
-
-    def destroy(self, handle: str, fence: int) -> None:
-        if handle in self.running and handle in self.users.values():
-            self.faults.append(f"{handle} was destroyed with a live lease")
-        self.running.discard(handle)
-
-    def add_step(self, handle: str, step: str, fence: int) -> str:
-        """Refused by a cluster that is no more; only the call of a node that is gone itself may come so late."""
-        if handle not in self.running:
-            if self.late_call:
-                raise LookupError(handle)
-            self.faults.append(f"step {step} was submitted to {handle}, which is no more")
-        self.steps.append(step)
-        return step
-
-
-# --- those who use it
-
-
-class Stage(msgspec.Struct, frozen=True):
-    """Where a user of the cluster stands: "", asked, submitted, done."""
-
-    name: str = ""
-    fence: int = 0
-    ended: str = ""
-
-
-class UserState(msgspec.Struct):
-    key: str
-    stage: Stage = Stage()
-
-
-class User:
-    """A `Machine`: told to go, it takes a lease, submits one step and returns the lease, all by durable messages."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-
-    def initial(self, key: str) -> UserState:
-        return UserState(key)
-
-    def decide(self, state: UserState, message: AnyMessage, now: float) -> Decision:
-        me, stage = Sender(state.key, 1, 1), state.stage
-        match message:
-            case Deliver() if not stage.name:
-                return self._next(Stage("asked"), AcquireLease(me))
-            case Answer(call=1, failure=None, result=result) if stage.name == "asked":
-                grant = msgspec.json.decode(result or b"", type=LeaseGrant)
-                self._cloud.users[state.key] = msgspec.json.decode(grant.handle or b'""')
-                step = Raw(msgspec.json.encode({"args": [state.key], "kwargs": {}}))
-                invoke = InvokeOperation(Sender(state.key, 1, 2), me, grant.fence, "add_step", step)
-                return self._next(Stage("submitted", grant.fence), invoke)
-            case Answer(call=1, failure=Failure() as failure) if stage.name == "asked":
-                return self._next(Stage("done", 0, failure.type))
-            case Answer(call=2, failure=failure) if stage.name == "submitted":
-                self._cloud.users.pop(state.key, None)
-                ended = Stage("done", stage.fence, "" if failure is None else failure.type)
-                return self._next(ended, ReleaseLease(me, stage.fence))
-            case _:
-                return Decision()
-
-    def _next(self, stage: Stage, message: Any = None) -> Decision:
-        send = [] if message is None else [Send(CLUSTER, message)]
-        return Decision(append=[StateSet(Raw(msgspec.json.encode(stage)))], send=send)
-
-    def apply(self, state: UserState, record: AnyRecord, at: float, seq: int) -> None:
-        assert isinstance(record, StateSet)
-        state.stage = msgspec.json.decode(record.state, type=Stage)
-
-    def next_duty(self, state: UserState) -> None:
-        """It only answers."""
-
-    def facts(self, state: UserState) -> ActorFacts:
-        return ActorFacts("User", state.stage.name, 1, "", open=False)
-
-    def replay_from(self, state: UserState) -> ReplayFrom | None:
-        return None
-
-    def value(self, state: UserState) -> Raw | None:
-        return None
-
-    def encode(self, state: UserState) -> bytes:
-        return msgspec.json.encode(state)
-
-    def decode(self, data: bytes) -> UserState:
-        return msgspec.json.decode(data, type=UserState)
-
-
-# --- a life of a node
+    amid: str = ""
 
 
 class Disk(MemoryStore):
@@ -236,12 +96,13 @@ class Disk(MemoryStore):
         life = self.life
         if life.dead or life.committing is None:
             return
-        if life.dies("commit lost"):
+        noted = noted_in(life.committing[0])
+        if life.dies("commit lost", noted):
             self._refuse()
             return
         (batch, done), life.committing = life.committing, None
         self.journal += batch
-        if life.dies("answer lost"):
+        if life.dies("answer lost", noted):
             super().commit(batch, lambda _: None)
             done(CommitFailed("the node is dead"))
             return
@@ -269,7 +130,7 @@ class Hands:
     def start(self, dispatches: Sequence[Dispatch]) -> None:
         life = self._life
         for dispatch in dispatches:
-            if life.dead or life.dies("call lost"):
+            if life.dead or life.dies("call lost", [dispatch.task]):
                 return
             self._out.add(dispatch.token)
             reach = self._poll if dispatch.watch is not None else self._reach
@@ -277,7 +138,7 @@ class Hands:
             life.clock.call_at(at, partial(reach, dispatch))
             if dispatch.watch is None:
                 life.in_flight[dispatch.token] = partial(self._effect, dispatch)
-                if life.dies("call under way"):
+                if life.dies("call under way", [dispatch.task]):
                     return
 
     def cancel(self, tokens: Sequence[Token]) -> None:
@@ -296,7 +157,7 @@ class Hands:
             return
         life.in_flight.pop(dispatch.token, None)
         result = self._effect(dispatch)
-        if not life.dies("effect alone"):
+        if not life.dies("effect alone", [dispatch.task]):
             ended = AttemptEnded(dispatch.token, Raw(msgspec.json.encode(result)))
             at = life.clock.now() + life.random.uniform(0.001, 0.3)
             life.clock.call_at(at, partial(self._answered, dispatch.token, ended))
@@ -334,18 +195,22 @@ class Life:
         self.clock = VirtualClock(now)
         self.random = race.random
         self.death = death
-        self.counts: dict[str, int] = {}
+        self.counts: Counter[tuple[Point, str]] = Counter()
         self.dead = self.died = False
         self.committing: tuple[Sequence[TurnWrite], Callable[[BaseException | None], None]] | None = None
         self.in_flight: dict[Token, Callable[[], object]] = {}
         self.machine = machine
         self.engine: Engine
 
-    def dies(self, point: Point) -> bool:
-        """Whether this is where it ends."""
-        count = self.counts[point] = self.counts.get(point, 0) + 1
-        if self.death == (point, count):
+    def dies(self, point: Point, amid: Sequence[str]) -> bool:
+        """Whether this is where it ends: `amid` says what was being noted, or called."""
+        for each in {"", *amid}:
+            self.counts[point, each] += 1
+        death = self.death
+        hit = death is not None and death.point == point and death.amid in ("", *amid)
+        if hit and death is not None and self.counts[point, death.amid] == death.number:
             self.dead = self.died = True
+            self.race.deaths_amid.extend((point, each) for each in amid)
         return self.dead
 
     async def live(self, until: Callable[[], bool]) -> None:
@@ -374,6 +239,7 @@ class Life:
             while not self.dead and not until():
                 self.clock.advance()
                 await self._settle()
+                self._send_the_next()
         race.ended = race.stages(self)
         self.dead = True
         race.disk._refuse()
@@ -388,6 +254,15 @@ class Life:
             at_rest = self.committing is not None or engine._committer.idle
             quiet = quiet + 1 if at_rest and not engine._scheduled and engine._loading.idle else 0
 
+    def _send_the_next(self) -> None:
+        """Users who wait for the moment at which the cluster is about to have been idle for too long."""
+        cell = self.engine._cells.get(CLUSTER)
+        idle_since = None if cell is None or cell.state is None else cell.state.life.idle_since
+        if idle_since is not None and idle_since != self.race.idle_since:
+            self.race.idle_since = idle_since
+            for at, key in self.race.sent(idle_since + IDLE_S):
+                self.clock.call_at(at, partial(self.engine.deliver, key, Deliver("go", Raw(b"[]"))))
+
     def _late(self, one: tuple[float, int, Callable[[], object]]) -> None:
         cloud = self.race.cloud
         if not self.dead and one in cloud.late:
@@ -398,8 +273,23 @@ class Life:
             cloud.late_call = False
 
 
+def noted_in(batch: Sequence[TurnWrite]) -> list[str]:
+    """The kinds of records that the cluster's turns in it have; of what is asked of its driver, also which call."""
+    noted: list[str] = []
+    for turn in batch:
+        if turn.key == CLUSTER and turn.records is not None:
+            for record in decode(JournalRow(0, turn.key, turn.seq, turn.at, turn.records), {}).records:
+                kind = type(record).__name__
+                noted.append(f"{kind} {record.what}" if isinstance(record, IntentNoted) else kind)
+    return noted
+
+
 class Race:
-    """`users` submit once each, at their times; nodes die as `deaths` say, and the last one brings all to an end."""
+    """`users` submit once each; nodes die as `deaths` say, and the last one brings all to an end.
+
+    The first user makes the cluster. The others come one or two at a time, when it is just about to have been idle for
+    too long, or just has been. `deaths_amid` is what was going on when nodes died.
+    """
 
     def __init__(
         self, seed: int, deaths: Sequence[Death], rules: ResourceOptions = RULES, *, late: bool = True, users: int = 4
@@ -410,16 +300,21 @@ class Race:
         self.late = late
         self.cloud = Cloud()
         self.disk = Disk()
-        self.users = [(self._start_of(number), f"default/actor.User/u{number}") for number in range(users)]
+        self.users = [(T0, "default/actor.User/u0")]
+        """Those that have been sent, and when."""
+        self.to_come = [f"default/actor.User/u{number}" for number in range(1, users)]
+        self.idle_since = 0.0
         self.deaths_died = 0
+        self.deaths_amid: list[tuple[Point, str]] = []
         self.ended: dict[str, Stage] = {}
 
-    def _start_of(self, number: int) -> float:
-        """The first makes the cluster, the others come when it is about to be idle for too long."""
-        if number == 0:
-            return T0
-        # It is created, used for one step and returned within 0.1 to 2.5 s.
-        return T0 + (IDLE_S + 1.2) * self.random.choice((1, 1, 2)) + self.random.uniform(-1.5, 1.5)
+    def sent(self, idle_until: float) -> list[tuple[float, str]]:
+        """The next ones, around that time."""
+        count = self.random.choice((1, 1, 2))
+        going, self.to_come = self.to_come[:count], self.to_come[count:]
+        sent = [(idle_until + self.random.uniform(-CLOSE_S, CLOSE_S), key) for key in going]
+        self.users += sent
+        return sent
 
     def due(self, now: float) -> list[tuple[float, str]]:
         """Those who have not been heard yet ask (again): a client does until he is answered."""
@@ -449,7 +344,7 @@ class Race:
         return True
 
     def _all_done(self, life: Life) -> bool:
-        if self.cloud.late or any(stage.name != "done" for stage in self.stages(life).values()):
+        if self.to_come or self.cloud.late or any(stage.name != "done" for stage in self.stages(life).values()):
             return False
         cell = life.engine._cells.get(CLUSTER)
         if cell is None or cell.state is None or cell.state.life.state != "absent" or cell.state.life.intents:

@@ -7,7 +7,8 @@ from itertools import groupby
 import msgspec
 import pytest
 
-from tests.actors.racing import CLUSTER, RULES, Life, Race
+from tests.actors.cloud import CLUSTER
+from tests.actors.racing import RULES, Life, Race
 from tests.actors.world import T0
 from understudy_runtime.core.resource.machine import ResourceMachine
 
