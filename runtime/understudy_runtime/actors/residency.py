@@ -15,8 +15,8 @@ from understudy_runtime.actors.cell import Cell
 CELL_BYTES: Final = 3_000
 """Reckoned for a cell and its machine's state, measured for small ones."""
 
-LOOKS: Final = 64
-"""Actors looked at when one comes in; among so many that cannot leave, those that can are found some arrivals later."""
+LOOKS: Final = 16
+"""Actors looked at when one comes in. Beside n that cannot leave, n / 8 that can may stay until they are looked at."""
 
 
 class Residency:
