@@ -2,11 +2,16 @@
 
     understudy run examples/emr.py:nightly --input '{"days": ["2026-11-23", "2026-11-24"], "scripts": ["s3://jobs/a.py"]}'
     understudy resources history EmrCluster/reports             who made it, who terminated it, and why
-    AWS_ENDPOINT_URL=http://localhost:5000 understudy run ...   at a `moto_server`, which costs nothing
 
 It needs boto3, and credentials and region where boto3 looks for them. An idle cluster is terminated by a node: after
 `understudy run` has left, by the next one on the same store, or by an `understudy node` that stays. (Should none ever
 come, EMR's own policy ends it after an hour.)
+
+To try it at no cost there is `moto`, whose steps never get on; the tests have a proxy before it, with which they do:
+
+    python -m tests.examples.emr_proxy 5000                     in the repository, with the development dependencies
+    export AWS_ENDPOINT_URL=http://localhost:5000 AWS_DEFAULT_REGION=eu-central-1
+    export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any      and then as above
 
 Kill it at any moment and start it again: there will be one cluster, and no step is submitted twice. EMR takes no
 idempotency tokens, so everything that is made carries a name by which `find` knows it again.

@@ -4,18 +4,23 @@ moto takes steps for clusters that are terminated (and brings those back to life
 cancel them. The proxy refuses as EMR does; a step is PENDING, then RUNNING, then COMPLETED, each time it is looked at;
 a cluster is STARTING when it is first looked at. It counts calls, and can keep an answer back, so that a
 test may kill whoever waits for it.
+
+    python -m tests.examples.emr_proxy 5000      both, for as long as it runs, at http://localhost:5000
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections import Counter
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
+
+from moto.server import ThreadedMotoServer
 
 STEP_STATES: Final = ("PENDING", "RUNNING", "COMPLETED")
 SHUT: Final = ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")
@@ -37,7 +42,7 @@ class Emr:
     """`done` counts by operation what it has done. `steps` are their names by id; they come to `step_end` ("RUNNING":
     to no end). `most_running` is how many have been seen to run at the same time."""
 
-    def __init__(self, moto: tuple[str, int]) -> None:
+    def __init__(self, moto: tuple[str, int], port: int = 0) -> None:
         self._moto = moto
         self._lock = threading.Lock()
         self._looks: Counter[str] = Counter()
@@ -55,7 +60,7 @@ class Emr:
 
             def log_message(self, format: str, *args: object) -> None: ...
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
@@ -178,3 +183,18 @@ class Emr:
 
 def _invalid(message: str) -> Reply:
     return 400, {"__type": "ValidationException", "message": message}
+
+
+def main(port: str = "5000") -> None:
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    proxy = Emr(moto.get_host_and_port(), int(port))
+    print(f"EMR at {proxy.url}", flush=True)
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
+    proxy.close()
+    moto.stop()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])
