@@ -40,6 +40,8 @@ def test_values_of_the_environment_are_read_as_what_they_should_be() -> None:
         ({"listen": "nowhere"}, {}, "", "--listen: 'nowhere' will not do: write host:port"),
         ({}, {"UNDERSTUDY_THREADS": "many"}, "", "UNDERSTUDY_THREADS: 'many' will not do: expected `int`"),
         ({}, {"UNDERSTUDY_THREADS": "0"}, "", "UNDERSTUDY_THREADS: 0 will not do: from 1 to 10000"),
+        ({"retention": "9m"}, {}, "", "--retention: '9m' will not do: a duration of 10 minutes at least"),
+        ({}, {"UNDERSTUDY_RETENTION": "old"}, "", "UNDERSTUDY_RETENTION: 'old' will not do: a duration"),
         ({}, {}, "grace_s = -1", "grace_s in {file}: -1.0 will not do: from 0 to 86400 seconds"),
         ({}, {}, "thread = 1", "thread in {file}: there is no such field; there are: store, namespace"),
         ({}, {}, "threads =", "--config {file}: not TOML: "),

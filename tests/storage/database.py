@@ -52,7 +52,9 @@ class Database:
             names = {row["relname"] for row in tables} - {"meta", "shard"}
             # Deleted, not truncated: that would make files anew.
             emptied = "".join(f"DELETE FROM {schema}.{name};" for name in sorted(names))
-            await client.execute(f"{emptied} UPDATE {schema}.shard SET term = 0, head = 0, commits = 0, owner = ''")
+            await client.execute(
+                f"{emptied} UPDATE {schema}.shard SET term = 0, head = 0, commits = 0, floor = 0, owner = ''"
+            )
         await client.close()
         return self.url(schema)
 

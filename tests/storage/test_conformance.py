@@ -363,3 +363,83 @@ async def test_closing_waits_for_what_was_handed_over(store: Store, reopen: Reop
 async def test_closing_twice_is_closing_once(store: Store) -> None:
     await store.close()
     await store.close()
+
+
+# --- what is deleted
+
+
+def over(key: str, closed_at: float = 5.0, parked_until: float = FOR_EVER, created_at: float = 1.0) -> TurnWrite:
+    """The first turn of a run that ends with it."""
+    closed = row(key, status="succeeded", created_at=created_at, closed_at=closed_at, parked_until=parked_until)
+    return TurnWrite(key, 1, closed_at, b"[]", row=closed)
+
+
+async def test_runs_that_ended_by_then_and_are_at_rest_are_found_the_oldest_first(store: Store) -> None:
+    told, telling, elsewhere, later, stopping = map(run, ("told", "telling", "elsewhere", "later", "stopping"))
+    counter = "shop/actor.Counter/x"
+    await commit(
+        store,
+        over(B, 5.0, created_at=3.0), over(A, 6.0, created_at=2.0), over(run("d", "other"), 4.0), over(later, 6.1),
+        over(told), over(telling), over(stopping, parked_until=20.0), over(counter), *rows_only(row(C)),
+        TurnWrite(telling, 2, 1.0, b"[]", sent=[message(elsewhere, telling, 1)]),
+        TurnWrite(C, 1, 1.0, b"[]", sent=[message(told, C, 1)]),
+    )  # fmt: skip
+    assert await store.closed_runs(6.0, 10) == [run("d", "other"), A, B]
+    assert await store.closed_runs(6.0, 1) == [run("d", "other")]
+    assert await store.closed_runs(3.9, 10) == []
+
+
+async def test_nothing_is_left_of_what_is_deleted_and_its_id_may_be_used_again(store: Store) -> None:
+    write = over(A)
+    write.snapshot, write.blobs = b"state", [Blob("d", b"large")]
+    await commit(store, write, turn(A, 2), over(B), turn(B, 2))
+    assert await store.delete([A, C], 10.0) == 1
+    a, b = await store.load([A, B])
+    assert (a.row, a.snapshot, a.snapshot_seq, list(a.turns), list(a.inbox)) == (None, None, 0, [], [])
+    assert (await seqs(store, A), await store.blobs(A, ["d"])) == ([], {})
+    assert (b.row is not None, await seqs(store, B)) == (True, [1, 2])
+    assert await store.closed_runs(10.0, 10) == [B]
+    await commit(store, TurnWrite(A, 1, 9.0, b"[9]", row=row(A)))
+    [a] = await store.load([A])
+    assert (a.row, [each.records for each in a.turns]) == (row(A), [b"[9]"])
+
+
+async def test_only_what_ended_by_then_and_is_at_rest_is_deleted(store: Store) -> None:
+    await commit(store, TurnWrite(A, 1, 1.0, b"[]", row=row(A)), over(B, parked_until=20.0), over(C, 10.1))
+    assert await store.delete([A, B, C], 10.0) == 0
+    assert [await seqs(store, key) for key in (A, B, C)] == [[1], [1], [1]]
+    assert await store.delete([], 10.0) == 0
+
+
+async def test_positions_go_on_where_they_were_when_the_last_of_them_are_deleted(store: Store, reopen: Reopen) -> None:
+    await commit(store, over(A), turn(A, 2))
+    assert await store.delete([A], 10.0) == 1
+    await commit(store, turn(A, 1))
+    await store.close()
+    again = reopen()
+    await again.open("node-b", 2000.0)
+    assert await again.delete([A], 10.0) == 0
+    await commit(again, turn(A, 2))
+    assert [each.lsn for each in await again.turns(A, 0, 10)] == [3, 4]
+    await again.close()
+
+
+@pytest.mark.parametrize("snapshot_at", [0, 1_150, 1_200])
+async def test_a_long_journal_is_deleted_in_pieces(store: Store, snapshot_at: int) -> None:
+    await commit(store, over(A), *(turn(A, seq) for seq in range(2, 1_201)), turn(B, 1))
+    if snapshot_at:
+        await commit(store, TurnWrite(A, snapshot_at, 1.0, snapshot=b"state"))
+    keys = [run(f"{n:03}") for n in range(45)]
+    await commit(store, *(over(key) for key in keys))
+    assert await store.delete([A, *keys], 10.0) == 46
+    assert (await seqs(store, A), await seqs(store, B)) == ([], [1])
+
+
+async def test_commits_go_on_while_runs_are_deleted(store: Store) -> None:
+    keys = [run(f"{n:03}") for n in range(200)]
+    await commit(store, *(over(key) for key in keys))
+    deleting = asyncio.create_task(store.delete(keys, 10.0))
+    for seq in range(1, 41):
+        await commit(store, turn(B, seq))
+    assert await deleting == 200
+    assert await seqs(store, B) == list(range(1, 41))

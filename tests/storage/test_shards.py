@@ -223,3 +223,32 @@ async def test_a_store_that_is_shared_is_not_had_alone_and_the_other_way_round(j
     await other.open("bob", 1000.0)
     with pytest.raises(StoreError, match="already open"):
         await node.join("ann", "ann-9", 1000.0)
+
+
+async def test_only_the_node_that_has_the_shard_finds_and_deletes_what_is_closed_in_it(join: Join) -> None:
+    ann, bob = await join("ann"), await join("bob")
+    mine, lost, others = keys_of_distinct_shards(ann, 3)
+    await claim(ann, mine, lost)
+    await claim(bob, others)
+    for node, key in ((ann, mine), (ann, lost), (bob, others)):
+        closed = row(key, status="succeeded", closed_at=5.0, parked_until=float("inf"))
+        await commit(node, TurnWrite(key, 1, 5.0, b"[]", row=closed))
+    await claim(bob, lost)
+    assert set(await ann.closed_runs(9.0, 10)) >= {mine}
+    assert await ann.delete([mine, lost, others], 9.0) == 1
+    assert [await seqs(bob, key) for key in (mine, lost, others)] == [[], [1], [1]]
+    assert sorted(await bob.closed_runs(9.0, 10)) == sorted([lost, others])
+    floors = {each.id: each.floor for each in await bob.read_shards()}
+    assert [floors[shard(ann, key)] for key in (mine, lost, others)] == [2, 0, 0]
+
+
+async def test_a_deletion_that_was_asked_for_under_an_earlier_term_does_nothing(join: Join) -> None:
+    ann, bob = await join("ann"), await join("bob")
+    key = run("a")
+    await claim(ann, key)
+    closed = row(key, status="succeeded", closed_at=5.0, parked_until=float("inf"))
+    await commit(ann, TurnWrite(key, 1, 5.0, b"[]", row=closed))
+    deletion = ann.delete([key], 9.0)
+    await claim(bob, key)
+    assert await deletion == 0
+    assert await seqs(bob, key) == [1]

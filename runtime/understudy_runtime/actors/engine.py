@@ -172,6 +172,26 @@ class Engine:
         """Call `changed` whenever a turn of the actor that recorded something is released; the result ends that."""
         return self._watchers.follow(key, changed)
 
+    async def delete_closed(self, before: float, limit: int) -> int:
+        """Delete runs that ended at `before` or earlier, at most `limit`; returns how many. StoreError.
+
+        Messages that come for one meanwhile are taken when it is gone.
+        """
+        found = await self._store.closed_runs(before, limit)
+        sharding = self._sharding
+        for cell in [self._cells[key] for key in found if key in self._cells]:
+            self._rest(cell)
+        keys = [key for key in found if key not in self._cells and (sharding is None or sharding.has(key))]
+        going = [self._admit(key, load=False) for key in keys]
+        try:
+            return await self._store.delete(keys, before)
+        finally:
+            for cell in going:
+                if cell.phase is Phase.LOADING and cell.mailbox:
+                    self._loading.load(cell)
+                elif cell.phase is Phase.LOADING:
+                    self._drop(cell)
+
     async def history(self, key: str, after_seq: int = 0, limit: int = MAX_TURNS) -> list[Turn]:
         """The turns of an actor after `after_seq`, at most `limit`, as far as they are committed."""
         return await self._loading.history(key, after_seq, limit)
@@ -213,14 +233,14 @@ class Engine:
 
     # --- actors into memory and out of it
 
-    def _admit(self, key: str, *, fresh: bool = False) -> Cell:
+    def _admit(self, key: str, *, fresh: bool = False, load: bool = True) -> Cell:
         self._residency.sweep()  # before it comes in: with its mailbox still empty, it could be asked to leave itself
         kind = kind_of(key)
         cell = self._cells[key] = Cell(key, kind, self._machine_of(kind))
         self._residency.add(cell)
         if fresh:
             cell.state, cell.phase = cell.machine.initial(key), Phase.READY
-        else:
+        elif load:
             self._loading.load(cell)
         return cell
 

@@ -73,6 +73,12 @@ def node(
     memory_mb: Annotated[
         int | None, typer.Option("--memory-mb", metavar="MIB", help="Actors kept in memory, reckoned [32].")
     ] = None,
+    retention: Annotated[
+        str | None,
+        typer.Option(
+            "--retention", metavar="DURATION", help="Delete runs so long after they closed, as in 30d [never]."
+        ),
+    ] = None,
     coroutines: Annotated[
         int | None, typer.Option("--coroutines", metavar="N", help="Async tasks that run at once [1000].")
     ] = None,
@@ -142,6 +148,7 @@ def node(
         "name": name,
         "grace_s": grace_s,
         "memory_mb": memory_mb,
+        "retention": retention,
         "coroutines": coroutines,
         "threads": threads,
         "processes": processes,

@@ -190,10 +190,26 @@ class Store(Protocol):
         """
         ...
 
+    async def closed_runs(self, before: float, limit: int) -> list[str]:
+        """Runs that ended at `before` or earlier and are at rest: nothing is to come of them, and no message to or from
+        them waits in the store. At most `limit`; of a store with shards, of those that it has."""
+        ...
+
+    async def delete(self, keys: Sequence[str], before: float) -> int:
+        """Delete all that is stored of those of these actors that ended at `before` or earlier; returns how many.
+
+        The engine must not have them in memory. Done in pieces, each under the current term, so that commits are not
+        held up for long. `floor` moves behind the last position deleted. Those of a shard that was lost are left.
+        """
+        ...
+
 
 class ShardRow(msgspec.Struct, frozen=True):
-    """Who may write a shard. `owner` is the node's name, "" if it was given up; `head` is the last position in its log,
-    and `floor` the first that is still kept."""
+    """Who may write a shard. `owner` is the node's name, "" if it was given up; `head` is the last position in its log.
+
+    From `floor` on all positions are kept. Before it the turns of deleted runs are missing; what is there of any other
+    actor is complete.
+    """
 
     id: int
     term: int

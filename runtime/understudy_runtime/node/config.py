@@ -15,7 +15,9 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from understudy.errors import BadRequest
+from understudy.options import seconds
 from understudy_runtime.node.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, Address, parse_address
+from understudy_runtime.node.retention import LEAST_S
 from understudy_runtime.storage.urls import is_database
 
 ENV_PREFIX: Final = "UNDERSTUDY_"
@@ -65,6 +67,10 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds that running tasks get to end in when the node is asked to leave. As long lasts a deploy, at most."""
     memory_mb: int = 32
     """MiB (reckoned) of actors kept in memory. Less means more reading from the store; it is no hard limit."""
+    retention: str = ""
+    """How long a run is kept after it has closed, such as "30d"; 10 minutes at least. Then it is deleted with its
+    history and its values, and its id is free. Empty: for ever, because what is deleted cannot be had back; then the
+    store grows with every run."""
     coroutines: int = 1_000
     """`async def` tasks that run at once. Each costs some 10 kB, and what its code opens."""
     threads: int = 32
@@ -96,6 +102,11 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def address(self) -> Address:
         return parse_address(self.listen)
+
+    @property
+    def retention_s(self) -> float | None:
+        """None: for ever. BadRequest if it is no duration."""
+        return seconds(self.retention) if self.retention else None
 
 
 class Source(NamedTuple):
@@ -176,6 +187,11 @@ def _check(config: NodeConfig, names: Mapping[str, str]) -> None:
             require(field, parse_address(value).valid, f"write host:port, such as {examples}")
     require("namespace", 0 < len(config.namespace) <= 64 and "/" not in config.namespace, "1 to 64 characters, no '/'")
     require("name", "/" not in config.name and len(config.name) <= 200, "up to 200 characters, no '/'")
+    try:
+        kept_long_enough = config.retention_s is None or config.retention_s >= LEAST_S
+    except BadRequest:
+        kept_long_enough = False
+    require("retention", kept_long_enough, 'a duration of 10 minutes at least, such as "30d" or "12h"')
     require("grace_s", 0 <= config.grace_s <= 86_400, "from 0 to 86400 seconds")
     require("memory_mb", config.memory_mb >= 1, "1 MiB is the least")
     require("coroutines", 1 <= config.coroutines <= 100_000, "from 1 to 100000")

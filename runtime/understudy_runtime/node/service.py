@@ -40,6 +40,7 @@ from understudy_runtime.node.node import Node, Settings
 from understudy_runtime.node.notify import notify
 from understudy_runtime.node.probes import Page, Probes
 from understudy_runtime.node.replay_checks import ReplayChecks
+from understudy_runtime.node.retention import retaining
 from understudy_runtime.node.serving import served
 from understudy_runtime.rpc.access import AccessFile
 from understudy_runtime.rpc.credentials import Certificates
@@ -190,17 +191,20 @@ class Service:
         monitor = self._monitor = Monitor(node.executor)
         self._metrics = NodeMetrics(node, monitor, self._writer, self._apps)
         try:
-            async with served(
-                node,
-                self._apps,
-                self._config.listen,
-                started_at=self._started_at,
-                drain=self._drain_asked,
-                is_draining=lambda: self._state == "draining",
-                advertise=self._config.advertise,
-                streams=_worker_streams(node),
-                **self._security(),
-            ) as server:
+            async with (
+                retaining(node.engine, SystemClock(), self._config.retention_s),
+                served(
+                    node,
+                    self._apps,
+                    self._config.listen,
+                    started_at=self._started_at,
+                    drain=self._drain_asked,
+                    is_draining=lambda: self._state == "draining",
+                    advertise=self._config.advertise,
+                    streams=_worker_streams(node),
+                    **self._security(),
+                ) as server,
+            ):
                 self._address = server.address
                 if node.seat is not None:
                     node.seat.drained = lambda: self._drain_asked(None)

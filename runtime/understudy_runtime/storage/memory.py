@@ -14,7 +14,7 @@ from operator import attrgetter
 import msgspec
 
 from understudy.errors import StoreError
-from understudy_runtime.core.keys import namespace_of, shard_of
+from understudy_runtime.core.keys import RUN, namespace_of, shard_of
 from understudy_runtime.core.ports import (
     ActorRow,
     CommitFailed,
@@ -210,6 +210,34 @@ class MemoryStore:
         ]
         return sorted(found, key=attrgetter("created_at", "key"), reverse=True)[:limit]
 
+    async def closed_runs(self, before: float, limit: int) -> list[str]:
+        self._check_open()
+        busy = {
+            name for key, rows in self._data.inbox.items() for name in (key, *(row.sender for row in rows.values()))
+        }
+        found = [
+            row
+            for row in self._data.rows.values()
+            if row.kind == RUN and _is_over(row, before) and row.key not in busy and self._has(self._shard(row.key))
+        ]
+        return [row.key for row in sorted(found, key=attrgetter("created_at", "key"))[:limit]]
+
+    async def delete(self, keys: Sequence[str], before: float) -> int:
+        self._check_open()
+        rows = [row for key in keys if (row := self._data.rows.get(key)) is not None and _is_over(row, before)]
+        gone = [row.key for row in rows if self._has(self._shard(row.key))]
+        for key in gone:
+            del self._data.rows[key]
+            self._data.snapshots.pop(key, None)
+            self._data.blobs = {name: body for name, body in self._data.blobs.items() if name[0] != key}
+            shard = self._data.shards[self._shard(key)]
+            floor = max([shard.floor, *(turn.lsn + 1 for turn in self._data.journal.pop(key, ()))])
+            self._data.shards[shard.id] = msgspec.structs.replace(shard, floor=floor)
+        return len(gone)
+
+    def _shard(self, key: str) -> int:
+        return shard_of(key, self.shards)
+
     # --- shards
 
     @property
@@ -268,3 +296,7 @@ class MemoryStore:
 
 def _is_due(parked_until: float | None, until: float) -> bool:
     return parked_until is None or (parked_until <= until and parked_until != float("inf"))
+
+
+def _is_over(row: ActorRow, before: float) -> bool:
+    return row.closed_at is not None and row.closed_at <= before and row.parked_until == float("inf")

@@ -12,6 +12,7 @@ from understudy_runtime.storage.postgres.address import Address
 from understudy_runtime.storage.postgres.claims import FAREWELL, Claims, SoleUse
 from understudy_runtime.storage.postgres.committer import Committer
 from understudy_runtime.storage.postgres.connections import Connection, Connections, Dialer, as_store_error
+from understudy_runtime.storage.postgres.deletion import Deleter
 from understudy_runtime.storage.postgres.reader import Reader
 from understudy_runtime.storage.postgres.writes import Held
 
@@ -59,6 +60,7 @@ class Opened:
         self.shards = found.shards
         self.reader = Reader(self._address, self.shards, self.reading)
         self.committer = Committer(self._address, self.shards, self.held, self._incarnation, self.writing, offset_s)
+        self.deleter = Deleter(self._address, self.shards, self._incarnation, self.reading)
 
     async def _migrate(self, now: float) -> schema.Found:
         patience_s = min(self._patience_s, OPEN_PATIENCE_S)

@@ -37,6 +37,17 @@ PARKED: Final = (
 )
 TOLD: Final = "SELECT DISTINCT actor FROM {s}.inbox WHERE shard = ANY($1::integer[])"
 SHARDS: Final = "SELECT id, term, owner, incarnation, head, floor FROM {s}.shard ORDER BY id"
+NAMESPACES: Final = (
+    "WITH RECURSIVE n (name) AS (SELECT min(namespace) FROM {s}.actor UNION ALL"
+    " SELECT (SELECT min(namespace) FROM {s}.actor WHERE namespace > name) FROM n WHERE name IS NOT NULL)"
+    " SELECT name FROM n WHERE name IS NOT NULL"
+)
+CLOSED_RUNS: Final = (
+    "SELECT key FROM {s}.actor WHERE namespace = $1 AND kind = 'run' AND created_at <= $2 AND closed_at <= $2"
+    " AND parked_until = 'infinity' AND shard = ANY($3::integer[]) AND key NOT IN (SELECT actor FROM {s}.inbox)"
+    " AND key NOT IN (SELECT sender FROM {s}.inbox) ORDER BY created_at LIMIT $4"
+)
+"""Whatever ended by then began by then: so no index over the ends is needed, which each run would have to pay for."""
 
 FILTERS: Final = ("namespace", "kind", "status", "definition")
 
@@ -115,6 +126,15 @@ class Reader:
         order = f"ORDER BY created_at DESC, key DESC LIMIT ${len(values) + 1}"
         found = await self._fetch(f"SELECT {ROW} FROM {{s}}.actor WHERE {where} {order}", *values, limit)
         return [ActorRow(*row) for row in found]
+
+    async def closed_runs(self, before: float, shards: Collection[int], limit: int) -> list[str]:
+        found: list[str] = []
+        for (namespace,) in await self._fetch(NAMESPACES):
+            rows = await self._fetch(CLOSED_RUNS, namespace, before, list(shards), limit - len(found))
+            found += [row[0] for row in rows]
+            if len(found) >= limit:
+                break
+        return found
 
     async def shards(self) -> list[ShardRow]:
         return [ShardRow(*row) for row in await self._fetch(SHARDS)]

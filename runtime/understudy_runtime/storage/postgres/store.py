@@ -93,6 +93,12 @@ class PostgresStore:
         given = {name: value for name, value in filters.items() if value or name == "namespace"}
         return await self._reader.rows(given, limit, before)
 
+    async def closed_runs(self, before: float, limit: int) -> list[str]:
+        return await self._reader.closed_runs(before, self.terms, limit)
+
+    async def delete(self, keys: Sequence[str], before: float) -> int:
+        return await self._at_work.deleter.delete(keys, before, self.terms)
+
     @property
     def _reader(self) -> Reader:
         return self._at_work.reader

@@ -29,6 +29,7 @@ from understudy.errors import StoreError
 from understudy_runtime.core.ports import CommitFailed, Fenced, TurnWrite
 from understudy_runtime.storage.sqlite import statements
 from understudy_runtime.storage.sqlite.connections import connect_writer
+from understudy_runtime.storage.sqlite.deletion import Deletion
 from understudy_runtime.storage.sqlite.faults import explain, is_harmless
 from understudy_runtime.storage.sqlite.writes import NotOurs, Writes
 
@@ -44,7 +45,7 @@ class Committer:
     def __init__(self, path: Path, node: str, incarnation: str, now: float) -> None:
         self._path = path
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[tuple[Sequence[TurnWrite], Done] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Sequence[TurnWrite] | Deletion, Done] | None] = queue.SimpleQueue()
         self._incarnation = incarnation
         self._term = self._head = 0
         self._broken: CommitFailed | None = None
@@ -56,7 +57,7 @@ class Committer:
         self._thread.start()
         await asyncio.shield(asyncio.wrap_future(self._opened))
 
-    def submit(self, batch: Sequence[TurnWrite], done: Done) -> None:
+    def submit(self, batch: Sequence[TurnWrite] | Deletion, done: Done) -> None:
         self._queue.put((batch, done))
 
     async def close(self) -> None:
@@ -109,28 +110,31 @@ class Committer:
             # The loop is closed: nobody is left to be told, and what was not told was never released.
             self._broken = CommitFailed(f"store {self._path}: its event loop was closed")
 
-    def _commit(self, batch: Sequence[TurnWrite]) -> CommitFailed | None:
+    def _commit(self, batch: Sequence[TurnWrite] | Deletion) -> CommitFailed | None:
         if self._broken is not None:
             return self._broken
         try:
-            writes = Writes(self._head, batch)
-            writes.run(self._cursor, self._term, self._incarnation)
+            if isinstance(batch, Deletion):
+                batch.run(self._cursor, self._term, self._incarnation)
+            else:
+                writes = Writes(self._head, batch)
+                writes.run(self._cursor, self._term, self._incarnation)
+                self._head = writes.head
         except Exception as error:
-            failed = self._failed(error, len(batch))
+            failed = self._failed(error, batch.what if isinstance(batch, Deletion) else f"{len(batch)} turns")
             failed.__cause__ = error
             return failed
-        self._head = writes.head
         self._at_rest = False
         return None
 
-    def _failed(self, error: Exception, turns: int) -> CommitFailed:
+    def _failed(self, error: Exception, what: str) -> CommitFailed:
         sure = is_harmless(error) and self._roll_back()
         if isinstance(error, NotOurs):
             self._broken = Fenced(f"store {self._path}: another process has taken it over: this one must end")
             return self._broken
         told = explain(self._path, error)
         if sure:
-            return CommitFailed(f"the last {turns} turns were not stored: {told}")
+            return CommitFailed(f"the last {what} were not stored: {told}")
         self._broken = CommitFailed(f"the store failed, and can only be used again after a restart: {told}")
         return self._broken
 

@@ -45,6 +45,18 @@ LIST: Final = f"SELECT {ROW} FROM actor WHERE namespace = ?"
 AFTER: Final = " AND (created_at, key) < (?, ?)"
 NEWEST: Final = "ORDER BY created_at DESC, key DESC LIMIT ?"
 
+NAMESPACES: Final = (
+    "WITH RECURSIVE n (name) AS (SELECT min(namespace) FROM actor UNION ALL"
+    " SELECT (SELECT min(namespace) FROM actor WHERE namespace > name) FROM n WHERE name IS NOT NULL)"
+    " SELECT name FROM n WHERE name IS NOT NULL"
+)
+CLOSED_RUNS: Final = (
+    "SELECT key FROM actor WHERE namespace = ? AND kind = 'run' AND created_at <= ? AND closed_at <= ?"
+    " AND parked_until = 9e999 AND key NOT IN (SELECT actor FROM inbox) AND key NOT IN (SELECT sender FROM inbox)"
+    " ORDER BY created_at LIMIT ?"
+)
+"""Whatever ended by then began by then: so no index over the ends is needed, which each run would have to pay for."""
+
 
 class Reader:
     """A read-only connection. May be used by one thread at a time."""
@@ -123,6 +135,15 @@ class Reader:
         values = (namespace, *given.values(), *(before or ()), limit)
         with self._one_moment() as con:
             return [ActorRow(*row) for row in con.execute(query, values).fetchall()]
+
+    def closed_runs(self, before: float, limit: int) -> list[str]:
+        """As in the port; without a limit if it is negative."""
+        found: list[str] = []
+        with self._one_moment() as con:
+            for (namespace,) in con.execute(NAMESPACES).fetchall():
+                rest = limit if limit < 0 else limit - len(found)
+                found += [key for (key,) in con.execute(CLOSED_RUNS, (namespace, before, before, rest)).fetchall()]
+        return found
 
     @contextmanager
     def _one_moment(self) -> Generator[sqlite3.Connection]:

@@ -92,5 +92,5 @@ CONSUME: Final = MultiRow(
 BLOB: Final = MultiRow("INSERT OR IGNORE INTO blob (shard, actor, digest, body)", "(0, ?, ?, ?)")
 
 TAKE: Final = "UPDATE shard SET term = term + 1, owner = ?, incarnation = ? WHERE id = 0 RETURNING term"
-HEAD: Final = "SELECT max(floor, ifnull((SELECT max(lsn) FROM journal WHERE shard = 0), 0)) FROM shard WHERE id = 0"
+HEAD: Final = "SELECT max(floor - 1, ifnull((SELECT max(lsn) FROM journal WHERE shard = 0), 0)) FROM shard WHERE id = 0"
 FENCE: Final = "SELECT 1 FROM shard WHERE id = 0 AND term = ? AND incarnation = ?"

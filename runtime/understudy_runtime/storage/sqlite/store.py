@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 from understudy.errors import StoreError
 from understudy_runtime.core.ports import ActorRow, CommitFailed, JournalRow, Loaded, TurnWrite
 from understudy_runtime.storage.sqlite.committer import Committer
+from understudy_runtime.storage.sqlite.deletion import Deletion
 from understudy_runtime.storage.sqlite.lock import FileLock
 from understudy_runtime.storage.sqlite.reader import Reader
 
@@ -93,6 +94,20 @@ class SqliteStore:
 
         reader = self._open_reader
         return await self._read(read)
+
+    async def closed_runs(self, before: float, limit: int) -> list[str]:
+        return await self._read(self._open_reader.closed_runs, before, limit)
+
+    async def delete(self, keys: Sequence[str], before: float) -> int:
+        deletion = Deletion(keys, before)
+        while deletion.more:
+            if self._committer is None:
+                raise StoreError(f"store {self.path} is not open")
+            done: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+            self._committer.submit(deletion, done.set_result)
+            if (error := await asyncio.shield(done)) is not None:
+                raise StoreError(str(error)) from error
+        return deletion.deleted
 
     @property
     def _open_reader(self) -> Reader:
