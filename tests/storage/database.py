@@ -62,6 +62,23 @@ class Database:
         """A client of our own, beside the store's."""
         return await asyncpg.connect(f"postgresql://{user}@/postgres?host={self.socket.parent}")
 
+    def dump(self, schema: str) -> str:
+        """What an operator would keep: pg_dump's own text of a store, as of one moment."""
+        return self._tool("pg_dump", "--schema", schema, "--dbname", "postgres")
+
+    def load(self, schema: str, dump: str) -> None:
+        """Put the dump in the place of the store, whoever uses it."""
+        file = self.folder.parent / f"{schema}.sql"
+        file.write_text(f"DROP SCHEMA {schema} CASCADE;\n{dump}")
+        file.chmod(0o644)
+        self._tool(
+            "psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--single-transaction", "--file", str(file), "postgres"
+        )
+
+    def _tool(self, name: str, *arguments: str) -> str:
+        command = ("--host", str(self.socket.parent), "--username", "postgres", *arguments)
+        return pgexec(name, command, bin_path=self._server.bin_path, user=self._server.system_user, timeout=60)
+
     def stop(self) -> None:
         """As in a crash: no transaction is waited for."""
         self._control("stop", "-m", "immediate")

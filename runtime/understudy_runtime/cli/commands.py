@@ -15,6 +15,7 @@ from understudy_runtime.cli.options import DEFAULT_NAMESPACE, DEFAULT_STORE, AsJ
 from understudy_runtime.cli.resource_commands import locks, resources
 from understudy_runtime.cli.run_commands import repeated, runs
 from understudy_runtime.cli.schedules import schedules
+from understudy_runtime.cli.store_commands import store as store_group
 from understudy_runtime.cli.worker import worker
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app.add_typer(schedules, name="schedules")
 app.add_typer(jobs, name="jobs")
 app.add_typer(resources, name="resources")
 app.add_typer(locks, name="locks")
+app.add_typer(store_group, name="store")
 
 Target = Annotated[
     str, typer.Argument(metavar="TARGET", help="The workflow: path/to/file.py:name or package.module:name.")

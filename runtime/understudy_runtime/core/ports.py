@@ -144,6 +144,15 @@ class Store(Protocol):
     reports success for what is not durable.
     """
 
+    @property
+    def epoch(self) -> int:
+        """0, or the microseconds since 1970 at which the store was last restored from a backup; known once it is open.
+
+        Terms and fences begin above it then, and so above all that were ever counted up to from 0 or from an earlier
+        epoch: what had them before the restore may have got further than the backup knows.
+        """
+        ...
+
     async def open(self, node: str, now: float) -> None:
         """Take the write side: migrate, lock, and begin a new term. StoreError if another process writes."""
         ...

@@ -116,7 +116,7 @@ async def running(
     programs = AppPrograms(apps, watchdog)
     tasks, workflows = gather(apps)
     machines: dict[str, Machine[Any]] = {RUN: RunMachine(), SCHEDULE: ScheduleMachine(ZoneCalendar())}
-    machines |= resource_machines(apps, name)
+    machines |= resource_machines(apps, name, lambda: store.epoch)
     actors = ActorMachine()
     local = LocalExecutor(
         tasks | driver_tasks(apps), clock, node=name, limits=settings.limits, build=build, logs=settings.logs

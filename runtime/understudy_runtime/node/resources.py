@@ -45,11 +45,11 @@ BUILT_IN: Final = (LOCK, SEMAPHORE)
 MAX_LISTED: Final = 1_000
 
 
-def resource_machines(apps: Iterable[App], node: str) -> dict[str, Machine[Any]]:
-    """By kind: those of the apps' types, of locks and of semaphores."""
-    machines: dict[str, Machine[Any]] = {kind: ResourceMachine(ResourceOptions(kind), node) for kind in BUILT_IN}
+def resource_machines(apps: Iterable[App], node: str, epoch: Callable[[], int]) -> dict[str, Machine[Any]]:
+    """By kind: those of the apps' types, of locks and of semaphores. `epoch`: the store's."""
+    machines: dict[str, Machine[Any]] = {kind: ResourceMachine(ResourceOptions(kind), node, epoch) for kind in BUILT_IN}
     for name, definition in _types(apps).items():
-        machines[RESOURCE_PREFIX + name] = ResourceMachine(definition.options, node)
+        machines[RESOURCE_PREFIX + name] = ResourceMachine(definition.options, node, epoch)
     return machines
 
 

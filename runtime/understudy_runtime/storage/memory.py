@@ -54,6 +54,10 @@ class MemoryStore:
         self._incarnation = ""
         self._terms: dict[int, int] = {}
 
+    @property
+    def epoch(self) -> int:
+        return 0
+
     async def open(self, node: str, now: float) -> None:
         if self._data.alone is not None or self._data.joined:
             raise StoreError("this memory store is already open for writing: close it first")

@@ -37,13 +37,15 @@ MAX_DUE: Final = 1_000
 """Waits and leases ended by time in one turn; the rest are due at once."""
 
 
-def decide(state: ResourceState, message: AnyMessage, now: float, options: ResourceOptions, node: str) -> Decision:
+def decide(
+    state: ResourceState, message: AnyMessage, now: float, options: ResourceOptions, node: str, epoch: int = 0
+) -> Decision:
     if type(message) is Describe:
         return Decision(reply=describe(state, options))
     take = _TAKE.get(type(message))
     if take is None:
         return _not_for_resources(message)
-    plan = Plan(state, options, node, now)
+    plan = Plan(state, options, node, now, epoch)
     take(plan, message)
     living.go_on(plan)
     return plan.finish()

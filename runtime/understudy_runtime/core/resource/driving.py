@@ -190,7 +190,7 @@ def _list_ended(plan: Plan, call: int, intent: Intent, result: Raw, failure: Fai
         current = None if plan.life.handle is None else _canonical(plan.life.handle)
         for handle in _handles(result):
             if _canonical(handle) != current:
-                ask(plan, "stray", plan.life.fence + 1, handle=handle)
+                ask(plan, "stray", plan.next_fence, handle=handle)
 
 
 def _stray_ended(plan: Plan, call: int, intent: Intent, result: Raw, failure: Failure | None) -> None:

@@ -197,7 +197,7 @@ def serve(plan: Plan, rank: float | None = None) -> None:
 def _grant(plan: Plan, waiter: Waiter, *, waited: bool) -> None:
     units = plan.capacity if waiter.exclusive else waiter.units
     expires_at = None if waiter.ttl_s is None else plan.now + waiter.ttl_s
-    fence = plan.life.fence + 1
+    fence = plan.next_fence
     plan.note(
         LeaseGranted(
             waiter.holder,

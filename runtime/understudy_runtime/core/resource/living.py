@@ -80,7 +80,7 @@ def _sweep(plan: Plan) -> None:
 
 
 def _create(plan: Plan) -> None:
-    fence = plan.life.fence + 1
+    fence = plan.next_fence
     plan.move("creating", "a lease is wanted", _first(plan), fence)
     driving.ask(plan, "create", fence)
 
@@ -179,7 +179,7 @@ def drain(plan: Plan, cause: str, by: str = "") -> None:
 def end(plan: Plan, cause: str, by: str) -> bool:
     """Nobody holds it: destroy it. True if that is done already, because its type has no `destroy`."""
     driving.stop_checks(plan)
-    fence = plan.life.fence + 1
+    fence = plan.next_fence
     plan.move("destroying", cause, by, fence)
     if plan.can("destroy"):
         driving.ask(plan, "destroy", fence)

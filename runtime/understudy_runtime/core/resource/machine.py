@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 from msgspec import Raw
 
@@ -15,17 +17,19 @@ from understudy_runtime.core.resource.state import ResourceState
 
 
 class ResourceMachine:
-    """`Machine` for one type of resource, with these options, on this node."""
+    """`Machine` for one type of resource, with these options, on this node. `epoch`: the store's, above which fences
+    are given."""
 
-    def __init__(self, options: ResourceOptions, node: str) -> None:
+    def __init__(self, options: ResourceOptions, node: str, epoch: Callable[[], int] = int) -> None:
         self.options = options
         self.node = node
+        self._epoch = epoch
 
     def initial(self, key: str) -> ResourceState:
         return ResourceState(key)
 
     def decide(self, state: ResourceState, message: AnyMessage, now: float) -> Decision:
-        return decide(state, message, now, self.options, self.node)
+        return decide(state, message, now, self.options, self.node, self._epoch())
 
     def apply(self, state: ResourceState, record: AnyRecord, at: float, seq: int) -> None:
         if seq != state.last_seq:

@@ -22,11 +22,12 @@ class Plan:
     `newcomer` has joined the queue.
     """
 
-    def __init__(self, state: ResourceState, options: ResourceOptions, node: str, now: float) -> None:
+    def __init__(self, state: ResourceState, options: ResourceOptions, node: str, now: float, epoch: int = 0) -> None:
         self.state = state
         self.options = options
         self.node = node
         self.now = now
+        self._epoch = epoch
         self.decision = Decision()
         self.life: Life = copy(state.life)
         self.life.intents = dict(state.life.intents)
@@ -52,6 +53,11 @@ class Plan:
     def number(self) -> int:
         """The next number of all that is asked or waited for; taken by the record that bears it."""
         return self.life.numbers + 1
+
+    @property
+    def next_fence(self) -> int:
+        """Above all that were ever given; after a restore, also above those that the backup does not know of."""
+        return max(self.life.fence, self._epoch) + 1
 
     def remember_deadline(self, at: float | None) -> None:
         if at is not None:

@@ -33,6 +33,18 @@ WITH locked AS (
 UPDATE {s}.shard s SET term = s.term + 1, owner = $3, incarnation = $4 FROM locked l WHERE s.id = l.id
 """
 LOOK: Final = "SELECT id, term, incarnation, head, commits FROM {s}.shard WHERE id = ANY($1::integer[])"
+EPOCH: Final = "SELECT coalesce((SELECT value FROM {s}.meta WHERE name = 'epoch'), '0')::bigint"
+BEGIN_EPOCH: Final = """
+WITH locked AS (
+    SELECT s.id FROM {s}.shard s ORDER BY s.id FOR UPDATE OF s
+), epoch AS (
+    INSERT INTO {s}.meta VALUES ('epoch', (extract(epoch FROM clock_timestamp()) * 1e6)::bigint::text)
+    ON CONFLICT (name) DO UPDATE SET value = greatest(meta.value::bigint + 1, excluded.value::bigint)::text
+    RETURNING value::bigint AS at
+)
+UPDATE {s}.shard s SET term = greatest(s.term + 1, e.at), owner = '', incarnation = ''
+FROM locked l, epoch e WHERE s.id = l.id
+"""
 RELEASE: Final = """
 WITH locked AS (
     SELECT s.id FROM {s}.shard s WHERE s.id = ANY($1::integer[]) AND s.incarnation = $2 ORDER BY s.id FOR UPDATE OF s
@@ -52,11 +64,18 @@ class Claims:
         self._incarnation = incarnation
         self._held = held
         self._connections = connections
+        self.epoch = 0
+        """The store's when it was opened: of another one, nothing in this process is true."""
 
     async def claim(self, seen: Mapping[int, int]) -> dict[int, int]:
         """As in the port. Safe to send twice: whether it took effect is read from the rows."""
 
         async def take(connection: Connection) -> dict[int, Held]:
+            if await connection.value(self._sql(EPOCH)) != self.epoch:
+                raise StoreError(
+                    f"store {self._address.shown} has been restored from a backup since this node opened it: "
+                    "end this node and start it again"
+                )
             await connection.fetch(self._sql(CLAIM), list(seen), list(seen.values()), self._node, self._incarnation)
             rows = await connection.fetch(self._sql(LOOK), list(seen))
             return {
@@ -71,6 +90,12 @@ class Claims:
             raise as_store_error(self._address, error) from error
         self._held.update(claimed)
         return {shard: held.term for shard, held in claimed.items()}
+
+    async def begin_epoch(self) -> None:
+        try:
+            await self._connections.ask(lambda connection: connection.fetch(self._sql(BEGIN_EPOCH)))
+        except Exception as error:
+            raise as_store_error(self._address, error) from error
 
     async def release(self, shards: Collection[int]) -> None:
         """They are given up at once; that the table says so as well is only for those who look."""

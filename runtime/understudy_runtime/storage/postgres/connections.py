@@ -27,6 +27,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 LOCK_TIMEOUT_S: Final = 2.0
 GRACE_S: Final = 2.0
 """How much longer we wait for the answer to a statement than the server takes to give up on it."""
+FOREVER: Final = float("inf")
 CLOSE_TIMEOUT_S: Final = 2.0
 FIRST_DELAY_S: Final = 0.05
 MAX_DELAY_S: Final = 1.0
@@ -182,14 +183,14 @@ class Connections:
     def silent_s(self) -> float:
         return asyncio.get_running_loop().time() - self._asked_at[0] if self._asked_at else 0.0
 
-    async def ask(self, question: Callable[[Connection], Awaitable[T]]) -> T:
-        """The answer, or the driver's last error."""
+    async def ask(self, question: Callable[[Connection], Awaitable[T]], patience_s: float = FOREVER) -> T:
+        """The answer, or the driver's last error. `patience_s`: if that is less than what it has anyway."""
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
         async with self._slots:
             self._asked_at.append(asked_at)
             try:
-                return await self._insist(question, asked_at + self._patience_s)
+                return await self._insist(question, asked_at + min(patience_s, self._patience_s))
             finally:
                 self._asked_at.remove(asked_at)
 

@@ -51,13 +51,14 @@ class Opened:
     async def open(self, now: float) -> None:
         """StoreError if the database cannot be reached, is another's or too new, or is in use."""
         try:
-            await self.writing.ask(lambda connection: schema.look(connection, self._address))
+            await self.writing.ask(lambda connection: schema.look(connection, self._address), OPEN_PATIENCE_S)
             found = await self._migrate(now)
             offset_s = await self.writing.ask(_clock_offset)
         except Exception as error:
             await self.writing.close()
             raise as_store_error(self._address, error) from error
         self.shards = found.shards
+        self.epoch = self.claims.epoch = found.epoch
         self.reader = Reader(self._address, self.shards, self.reading)
         self.committer = Committer(self._address, self.shards, self.held, self._incarnation, self.writing, offset_s)
         self.deleter = Deleter(self._address, self.shards, self._incarnation, self.reading)

@@ -92,6 +92,11 @@ class Found(dict[str, str]):
     def shards(self) -> int:
         return int(self["shards"])
 
+    @property
+    def epoch(self) -> int:
+        """See `core.ports.Store.epoch`."""
+        return int(self.get("epoch", "0"))
+
 
 async def look(con: Connection, address: Address) -> Found:
     """StoreError if the schema belongs to some other program, or is too new for this release."""

@@ -26,6 +26,10 @@ class PostgresStore:
         self._opened: Opened | None = None
         self._opening = False
 
+    @property
+    def epoch(self) -> int:
+        return self._at_work.epoch
+
     async def open(self, node: str, now: float) -> None:
         opened = await self._open(node, uuid.uuid4().hex, now, alone=True)
         try:
@@ -138,6 +142,15 @@ class PostgresStore:
 
     async def scan_inbox(self, shards: Collection[int]) -> list[str]:
         return await self._reader.scan_inbox(shards)
+
+    async def begin_epoch(self) -> None:
+        """After a restore: raise the terms of all shards above any that were ever begun, and give all of them up.
+
+        To be asked of a store that is open for this node alone, which cannot write it after that. StoreError.
+        """
+        opened = self._at_work
+        await opened.claims.begin_epoch()
+        opened.held.clear()
 
     @property
     def _at_work(self) -> Opened:

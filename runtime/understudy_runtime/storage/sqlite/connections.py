@@ -49,7 +49,12 @@ def connect_writer(path: Path, now: float) -> sqlite3.Connection:
         raise StoreError(explain(path, error)) from error
     try:
         # Before anything is set: another program's database is not ours to change.
-        schema.check(path, schema.version(con))
+        found = schema.version(con)
+        schema.check(path, found)
+        if found and schema.meta(con, schema.BACKUP):
+            raise StoreError(
+                f"{path} is a backup: make a store of it with `understudy store restore {path} --into FILE`"
+            )
         _set_up_writer(con, path)
         schema.migrate(con, now)
     except sqlite3.Error as error:

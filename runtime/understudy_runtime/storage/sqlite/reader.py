@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from understudy.errors import StoreError
 from understudy_runtime.core.ports import ActorRow, InboxRow, JournalRow, Loaded
+from understudy_runtime.storage.sqlite import schema
 from understudy_runtime.storage.sqlite.connections import connect_reader
 from understudy_runtime.storage.sqlite.faults import explain
 
@@ -70,6 +71,11 @@ class Reader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    @property
+    def epoch(self) -> int:
+        with self._one_moment() as con:
+            return schema.meta(con, schema.EPOCH)
 
     def close(self) -> None:
         self._con.close()

@@ -55,6 +55,10 @@ MIGRATIONS: Final = (
 SCHEMA: Final = len(MIGRATIONS)
 """The schema that this release writes."""
 
+EPOCH: Final = "epoch"
+BACKUP: Final = "backup_at"
+"""Names in `meta`: see `core.ports.Store.epoch`; when the file was made as a backup, in microseconds since 1970."""
+
 APPLICATION_ID: Final = 0x756E6473
 """Marks the file as ours, to any program that looks: SQLite keeps it in the file's header."""
 
@@ -79,6 +83,11 @@ def check(path: Path, found: int | None) -> None:
             f"store {path} was written by a newer understudy (schema {found}; this one works with up to {SCHEMA + 1}): "
             "upgrade understudy"
         )
+
+
+def meta(con: sqlite3.Connection, name: str) -> int:
+    """A number that the file says of itself; 0 if it does not."""
+    return int(next((value for (value,) in con.execute("SELECT value FROM meta WHERE name = ?", (name,))), 0))
 
 
 def migrate(con: sqlite3.Connection, now: float) -> None:

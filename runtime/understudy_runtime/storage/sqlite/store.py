@@ -31,6 +31,7 @@ class SqliteStore:
         self._committer: Committer | None = None
         self._reader: Reader | None = None
         self._reads: ThreadPoolExecutor | None = None
+        self.epoch = 0
 
     async def open(self, node: str, now: float) -> None:
         if self._committer is not None:
@@ -41,7 +42,8 @@ class SqliteStore:
             self._committer = Committer(self.path, node, uuid.uuid4().hex, now)
             await self._committer.open()
             self._reads = ThreadPoolExecutor(1, thread_name_prefix="understudy-read")
-            self._reader = await asyncio.get_running_loop().run_in_executor(self._reads, Reader, self.path)
+            self._reader = reader = await asyncio.get_running_loop().run_in_executor(self._reads, Reader, self.path)
+            self.epoch = await self._read(lambda: reader.epoch)
         except BaseException:
             await self.close()
             raise
