@@ -252,7 +252,9 @@ class Life:
         while quiet < 3 and not self.dead:
             await asyncio.sleep(0)
             at_rest = self.committing is not None or engine._committer.idle
-            quiet = quiet + 1 if at_rest and not engine._scheduled and engine._loading.idle else 0
+            quiet = (
+                quiet + 1 if at_rest and not engine._scheduled and engine._loading.idle and engine._careful.idle else 0
+            )
 
     def _send_the_next(self) -> None:
         """Users who wait for the moment at which the cluster is about to have been idle for too long."""

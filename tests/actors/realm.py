@@ -42,7 +42,9 @@ class Node:
 
     async def start(self) -> None:
         await self.store.join(self.name, self.name, T0)
-        machines: dict[str, Machine[Any]] = {RUN: RunMachine()} | resource_machines(APPS, self.name)
+        machines: dict[str, Machine[Any]] = {RUN: RunMachine()} | resource_machines(
+            APPS, self.name, lambda: self.store.epoch
+        )
         self.engine = Engine(
             clock=self._realm.clock,
             store=self.store,
@@ -133,7 +135,10 @@ class Realm:
         while quiet < 5:
             await asyncio.sleep(0)
             still = all(
-                not node.engine._scheduled and node.engine._committer.idle and node.engine._loading.idle
+                not node.engine._scheduled
+                and node.engine._committer.idle
+                and node.engine._loading.idle
+                and node.engine._careful.idle
                 for node in self.nodes.values()
             )
             quiet = quiet + 1 if still else 0

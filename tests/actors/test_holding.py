@@ -144,7 +144,7 @@ async def test_a_released_run_wakes_at_its_time(restart: bool) -> None:
     async with living([trip(through="Rome")], store) as world:
         await world.ask(ONE, starting("Trip"))
         await world.pass_time(10)
-        world.deliver(ONE, Hold("poisoned", "for a test"))
+        world.deliver(ONE, Hold("stalled", "for a test"))
         await world.pass_time(10)
         if not restart:
             await world.ask(ONE, Release())

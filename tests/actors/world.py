@@ -254,7 +254,7 @@ class World:
         quiet = 0
         while quiet < 3:
             await asyncio.sleep(0)
-            still = not engine._scheduled and engine._committer.idle and engine._loading.idle
+            still = not engine._scheduled and engine._committer.idle and engine._loading.idle and engine._careful.idle
             quiet = quiet + 1 if still else 0
 
     async def until(self, over: Callable[[], bool]) -> None:
@@ -315,7 +315,7 @@ async def living(
     """A node over `store` for as long as the block lasts."""
     clock, outside = VirtualClock(now), outside or Outside()
     machines: dict[str, Machine[Any]] = {RUN: RunMachine(), SCHEDULE: ScheduleMachine(ZoneCalendar())}
-    machines |= resource_machines(apps, "a node")
+    machines |= resource_machines(apps, "a node", lambda: store.epoch)
     executor = OutsideExecutor(apps, clock, outside)
     failures: list[BaseException] = []
     await store.open("a node", now)

@@ -94,6 +94,20 @@ async def test_what_was_committed_is_there_after_a_restart(store: Store, reopen:
     await again.close()
 
 
+async def test_notes_are_kept_beside_the_journal(store: Store, reopen: Reopen) -> None:
+    assert await store.notes([0]) == {}
+    await store.note({0: b"first"})
+    await store.note({0: b"second"})
+    assert await store.notes([0, 5]) == {0: b"second"}
+    await store.close()
+    again = reopen()
+    await again.open("node-b", 2000.0)
+    assert await again.notes([0]) == {0: b"second"}
+    await again.note({0: b""})
+    assert await again.notes([0]) == {}
+    await again.close()
+
+
 # --- all or nothing
 
 

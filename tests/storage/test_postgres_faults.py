@@ -18,6 +18,7 @@ from understudy.errors import StoreError
 from understudy_runtime.core.ports import CommitFailed, PartlyFailed, TurnWrite
 from understudy_runtime.storage.postgres import PostgresStore, connections
 from understudy_runtime.storage.postgres.address import parse
+from understudy_runtime.storage.postgres.schema import LATEST
 
 pytestmark = pytest.mark.anyio
 
@@ -357,7 +358,7 @@ async def test_the_next_schema_is_worked_with_and_a_later_one_refused(database: 
     async with opened(url):
         pass
     client = await database.connect()
-    for schema, works in (("2", True), ("3", False)):
+    for schema, works in ((f"{LATEST + 1}", True), (f"{LATEST + 2}", False)):
         await client.execute(f"UPDATE {parse(url).schema}.meta SET value = $1 WHERE name = 'schema'", schema)
         if works:
             async with opened(url) as store:

@@ -19,6 +19,7 @@ import structlog
 
 from understudy.errors import BadInput, Bug, Misplaced, StoreError
 from understudy_runtime.actors import turns, writing
+from understudy_runtime.actors.careful import Careful
 from understudy_runtime.actors.cell import Cell, Envelope, Phase, Query, ReplyTo
 from understudy_runtime.actors.committer import Committer, Entry
 from understudy_runtime.actors.duties import Duties
@@ -64,6 +65,9 @@ SLICE_S: Final = 0.008
 TURNS_PER_COMMIT: Final = 256
 """Turns before the committer is asked to begin, if there are as many to take: small commits would cost more in all."""
 MAX_MAILBOX: Final = 10_000
+POISONED: Final = (
+    "nodes died twice in a turn of it, or in one of its tasks; see their logs, put that right, and release it"
+)
 log = structlog.get_logger("understudy.engine")
 
 
@@ -103,6 +107,9 @@ class Engine:
         self._committer = Committer(store, self._release, self._failed, self._partly_failed, clock)
         self._loading = Loading(store, programs, self._loaded, self._revived, self._broken)
         self._residency = Residency(memory_bytes, self._park)
+        shard = _one_shard if sharding is None else sharding.shard
+        self._careful = Careful(store, clock, shard, take=self._take_one, start=executor.start, wake=self._wake)
+        self._cautions = self._careful.cautions
         self._failure: StoreError | None = None
         self.attempts_out = 0
         self._watched: set[Token] = set()
@@ -115,6 +122,8 @@ class Engine:
 
     async def start(self) -> None:
         """Load what was open when the store was last in use, and go on with it."""
+        if self._sharding is None:
+            await self._careful.begin((0,))
         await self._duties.look_ahead()
 
     def deliver(
@@ -154,6 +163,8 @@ class Engine:
         """What the executor has to say of attempts."""
         for message in reports:
             if type(message) is AttemptEnded:
+                if self._cautions:
+                    self._careful.ended(message.token)
                 if message.token in self._watched:
                     self._watched.discard(message.token)
                 else:
@@ -199,7 +210,8 @@ class Engine:
     @property
     def idle(self) -> bool:
         """Nothing moves until a message comes in or time passes."""
-        return not self._scheduled and self._committer.idle and self._loading.idle and not self.attempts_out
+        at_rest = not self._scheduled and self._committer.idle and self._loading.idle and self._careful.idle
+        return at_rest and not self.attempts_out
 
     @property
     def resident(self) -> int:
@@ -222,13 +234,17 @@ class Engine:
 
     async def close(self) -> None:
         """Take no more, finish the commits under way, and drop everything from memory."""
+        in_good_order = self._failure is None
         self._failure = self._failure or StoreError("the node has been closed")
         self._duties.close()
+        self._careful.close()
         self._ready.clear()
         await self._committer.drain()
         await self._loading.close()
         if self._mail is not None:
             await self._mail.close()
+        if in_good_order:
+            await self._careful.end((0,) if self._sharding is None else self._sharding.shards)
         self._void(self._failure)
 
     # --- actors into memory and out of it
@@ -252,8 +268,18 @@ class Engine:
         stored = {envelope.inbox for envelope in waiting if envelope.inbox is not None}
         cell.mailbox = deque([*waiting, *(e for e in cell.mailbox if e.inbox not in stored)])
         cell.inbox |= stored
-        if existed and self._programs.has(cell.kind, cell.machine.facts(cell.state).definition):
-            if getattr(cell.state, "held", None) is not None:
+        held: Hold | None = getattr(cell.state, "held", None)
+        if cell.key in self._careful.poisoned and not existed:
+            # Nothing is stored of it, because no node lived to do that.
+            self._refuse(cell, Refused("BadRequest", f"{cell.key} is not begun: {POISONED}"))
+            return
+        if cell.key in self._careful.poisoned:
+            self._careful.poisoned.discard(cell.key)
+            cell.mailbox.appendleft(Envelope(Hold("poisoned", POISONED)))
+        elif held is not None and held.why == "poisoned":
+            pass  # until a person releases it
+        elif existed and self._programs.has(cell.kind, cell.machine.facts(cell.state).definition):
+            if held is not None:
                 cell.mailbox.appendleft(Envelope(Release()))
             cell.mailbox.appendleft(Envelope(Recovered()))
         self._wake(cell)
@@ -278,6 +304,8 @@ class Engine:
         elif cell.program is not None:
             self._residency.charge(cell, CELL_BYTES + cell.program.size)
         self._wake(cell)
+        if self._cautions:
+            self._careful.moved()
 
     def _diverged(self, cell: Cell, diff: str) -> None:
         first = cell.mailbox[0]
@@ -300,6 +328,13 @@ class Engine:
             error if isinstance(error, StoreError | BadInput) else Bug(f"{cell.key}: {type(error).__name__}: {error}")
         )
         self._turn_away(cell, told)
+
+    def _refuse(self, cell: Cell, refused: Refused) -> None:
+        """Answer everybody who wanted it, and forget it."""
+        for envelope in cell.mailbox:
+            _reply(envelope.reply, refused)
+        cell.mailbox.clear()
+        self._drop(cell)
 
     def _turn_away(self, cell: Cell, error: BaseException) -> None:
         """Answer everybody who waits for this actor."""
@@ -343,6 +378,9 @@ class Engine:
     def _wake(self, cell: Cell) -> None:
         if cell.phase is Phase.READY:
             if not cell.queued and cell.mailbox:
+                if self._cautions and self._careful.concerns(cell.key):
+                    self._careful.add(cell)
+                    return
                 cell.queued = True
                 self._ready.append(cell)
                 if not self._scheduled:
@@ -376,6 +414,16 @@ class Engine:
         if not ready or self._untold >= TURNS_PER_COMMIT:
             self._untold = 0
             self._committer.kick()
+
+    def _take_one(self, cell: Cell) -> None:
+        """Its next turn, and no other before it is durable."""
+        envelope = cell.mailbox.popleft()
+        try:
+            self._turn(cell, envelope)
+        except Exception as error:
+            cell.mailbox.appendleft(envelope)
+            self._broken(cell, error)
+        self._committer.kick()
 
     def _turn(self, cell: Cell, envelope: Envelope) -> None:
         message = envelope.message
@@ -467,11 +515,16 @@ class Engine:
                 self._let_go(cell)
             else:
                 self._loading.revive(cell)
+        self._hand_out(starts, stops)
+        if self._cautions:
+            self._careful.moved()
+
+    def _hand_out(self, starts: list[Dispatch], stops: list[Token]) -> None:
         if starts:
             watched = [dispatch.token for dispatch in starts if dispatch.watch is not None]
             self._watched.update(watched)
             self.attempts_out += len(starts) - len(watched)
-            self._executor.start(starts)
+            self._executor.start(self._careful.hold(starts) if self._cautions else starts)
         if stops:
             self._executor.cancel(stops)
 
@@ -525,6 +578,7 @@ class Engine:
         assert self._sharding is not None
         # A term may have ended unnoticed, and others have run them since: what is left of it in memory is void.
         self.drop_shards(shards, "a new term begins")
+        await self._careful.begin(shards)
         self._sharding.open(shards)
         self._duties.note(await self._sharding.store.wakeful(self._duties.horizon, shards))
 
@@ -542,12 +596,14 @@ class Engine:
                 self._let_go(cell)
         self._forget_watchers(shards)
         await sharding.until_finished(shards)
+        await self._careful.end(shards)
 
     def drop_shards(self, shards: Collection[int], why: str) -> None:
         """Another node has these: what is in memory of them is void."""
         sharding = self._sharding
         assert sharding is not None
         sharding.close(shards)
+        self._careful.forget(shards)
         for cell in sharding.among(self._cells.values(), shards):
             self._let_go(cell)
         self._forget_watchers(shards)
@@ -637,3 +693,8 @@ class Engine:
 def _reply(reply_to: ReplyTo | None, reply: Reply | BaseException) -> None:
     if reply_to is not None:
         reply_to(reply)
+
+
+def _one_shard(key: str) -> int:
+    """Of a store that one node has for itself."""
+    return 0

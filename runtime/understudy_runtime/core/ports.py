@@ -178,6 +178,15 @@ class Store(Protocol):
 
     async def blobs(self, key: str, digests: Sequence[str]) -> dict[str, bytes]: ...
 
+    async def notes(self, shards: Collection[int]) -> dict[int, bytes]:
+        """What is noted of each of these shards, of those of which anything is; a store of one node has shard 0."""
+        ...
+
+    async def note(self, notes: Mapping[int, bytes]) -> None:
+        """Note this (UTF-8) of each of these shards, instead of what was; nothing, if it is empty. Durable when it
+        returns. Not always fenced, so that it is good for hints only. StoreError."""
+        ...
+
     async def wakeful(self, until: float) -> list[tuple[str, float | None]]:
         """(key, parked_until) of actors to load by `until`: parked_until NULL or at most `until`, or with an inbox
         row (reported with None)."""

@@ -39,6 +39,7 @@ class MemoryData:
         self.journal: dict[str, list[JournalRow]] = {}
         self.inbox: dict[str, dict[tuple[str, int], InboxRow]] = {}
         self.blobs: dict[tuple[str, str], bytes] = {}
+        self.notes: dict[int, bytes] = {}
         self.alone: MemoryStore | None = None
         self.joined: set[MemoryStore] = set()
 
@@ -176,6 +177,14 @@ class MemoryStore:
     async def turns(self, key: str, after_seq: int, limit: int) -> list[JournalRow]:
         self._check_open()
         return [turn for turn in self._data.journal.get(key, ()) if turn.seq > after_seq][:limit]
+
+    async def notes(self, shards: Collection[int]) -> dict[int, bytes]:
+        self._check_open()
+        return {shard: self._data.notes[shard] for shard in shards if shard in self._data.notes}
+
+    async def note(self, notes: Mapping[int, bytes]) -> None:
+        self._check_open()
+        self._data.notes = {shard: note for shard, note in {**self._data.notes, **notes}.items() if note}
 
     async def blobs(self, key: str, digests: Sequence[str]) -> dict[str, bytes]:
         self._check_open()

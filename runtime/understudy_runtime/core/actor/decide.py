@@ -121,7 +121,12 @@ def _release(state: ActorState, message: Release, now: float) -> Decision:
     if state.held is None:
         return Decision(reply=Accepted())
     timer = handler_duty(state) if state.in_flight else now if state.queue or state.reminders else None
-    return Decision(append=[Released()], activate=True, timer=timer, reply=Accepted())
+    decision = Decision(append=[Released()], activate=True, timer=timer, reply=Accepted())
+    if state.held.why == "poisoned":
+        recovered = _recovered(state, Recovered(), now)
+        decision.append += recovered.append
+        decision.execute += recovered.execute
+    return decision
 
 
 def _complete_job(state: ActorState, message: CompleteJob, now: float) -> Decision:

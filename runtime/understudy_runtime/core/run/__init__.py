@@ -67,6 +67,8 @@ class RunMachine:
             return calling.next_stop(state.calls)
         if state.continued is not None:
             return 0.0
+        if state.held is not None and state.held.why == "poisoned":
+            return state.deadline
         duties = [state.deadline, calling.next_duty(state.calls), None if state.held else state.timer]
         return min((duty for duty in duties if duty is not None), default=None)
 

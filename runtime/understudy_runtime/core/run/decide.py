@@ -230,6 +230,8 @@ def _timer_due(state: RunState, message: TimerDue, now: float) -> Decision:
         return end(
             state, Ended("timed_out", Failure("RunTimedOut", "the run's deadline passed", kind="timeout")), Decision()
         )
+    if state.held is not None and state.held.why == "poisoned":
+        return Decision()
     decision = calling.tasks_due(state.caller, state.calls, now)
     if state.timer is not None and state.timer <= now and state.held is None:
         decision.append.append(Fired())
@@ -266,7 +268,13 @@ def _release(state: RunState, message: Release, now: float) -> Decision:
         why = f"run {state.key}: {first}; {state.held.detail}"
         return Decision(reply=Refused("BadRequest", why))
     released = Released(message.idempotency_key)
-    return Decision(append=[released], activate=True, timer=state.timer, reply=Accepted())
+    decision = Decision(append=[released], activate=True, timer=state.timer, reply=Accepted())
+    if state.held.why == "poisoned":
+        # Nothing was done for it meanwhile, not even by the nodes that loaded it.
+        recovered = _recovered(state, Recovered(), now)
+        decision.append += recovered.append
+        decision.execute += recovered.execute
+    return decision
 
 
 def _complete_job(state: RunState, message: CompleteJob, now: float) -> Decision:

@@ -45,6 +45,12 @@ WITH locked AS (
 UPDATE {s}.shard s SET term = greatest(s.term + 1, e.at), owner = '', incarnation = ''
 FROM locked l, epoch e WHERE s.id = l.id
 """
+NOTE: Final = """
+WITH given AS (SELECT * FROM unnest($1::integer[], $2::bytea[]) AS n (shard, body)),
+gone AS (DELETE FROM {s}.meta m USING given g WHERE m.name = 'note:' || g.shard AND g.body = '')
+INSERT INTO {s}.meta SELECT 'note:' || shard, convert_from(body, 'UTF8') FROM given WHERE body <> ''
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+"""
 RELEASE: Final = """
 WITH locked AS (
     SELECT s.id FROM {s}.shard s WHERE s.id = ANY($1::integer[]) AND s.incarnation = $2 ORDER BY s.id FOR UPDATE OF s
@@ -94,6 +100,14 @@ class Claims:
     async def begin_epoch(self) -> None:
         try:
             await self._connections.ask(lambda connection: connection.fetch(self._sql(BEGIN_EPOCH)))
+        except Exception as error:
+            raise as_store_error(self._address, error) from error
+
+    async def note(self, notes: Mapping[int, bytes]) -> None:
+        try:
+            await self._connections.ask(
+                lambda connection: connection.fetch(self._sql(NOTE), list(notes), list(notes.values()))
+            )
         except Exception as error:
             raise as_store_error(self._address, error) from error
 

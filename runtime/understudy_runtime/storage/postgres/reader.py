@@ -31,6 +31,10 @@ TURNS: Final = (
     "SELECT lsn, actor, seq, at, records FROM {s}.journal WHERE actor = $1 AND seq > $2 ORDER BY seq LIMIT $3"
 )
 BLOBS: Final = "SELECT digest, body FROM {s}.blob WHERE actor = $1 AND digest = ANY($2::text[])"
+NOTES: Final = (
+    "SELECT n.shard, convert_to(m.value, 'UTF8') FROM unnest($1::integer[]) AS n (shard)"
+    " JOIN {s}.meta m ON m.name = 'note:' || n.shard"
+)
 PARKED: Final = (
     "SELECT key, parked_until FROM {s}.actor WHERE shard = ANY($1::integer[]) AND coalesce(parked_until, 0) <= $2"
     " AND coalesce(parked_until, 0) < 'infinity'"
@@ -92,6 +96,9 @@ class Reader:
 
     async def blobs(self, key: str, digests: Sequence[str]) -> dict[str, bytes]:
         return {row[0]: row[1] for row in await self._fetch(BLOBS, key, list(digests))}
+
+    async def notes(self, shards: Collection[int]) -> dict[int, bytes]:
+        return {row[0]: row[1] for row in await self._fetch(NOTES, list(shards))}
 
     async def wakeful(self, until: float, shards: Collection[int]) -> list[tuple[str, float | None]]:
         among = list(shards)

@@ -107,6 +107,12 @@ class PostgresStore:
     def _reader(self) -> Reader:
         return self._at_work.reader
 
+    async def notes(self, shards: Collection[int]) -> dict[int, bytes]:
+        return await self._reader.notes(shards)
+
+    async def note(self, notes: Mapping[int, bytes]) -> None:
+        await self._at_work.claims.note(notes)
+
     # --- shards
 
     @property

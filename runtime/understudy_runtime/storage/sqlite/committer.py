@@ -29,7 +29,7 @@ from understudy.errors import StoreError
 from understudy_runtime.core.ports import CommitFailed, Fenced, TurnWrite
 from understudy_runtime.storage.sqlite import statements
 from understudy_runtime.storage.sqlite.connections import connect_writer
-from understudy_runtime.storage.sqlite.deletion import Deletion
+from understudy_runtime.storage.sqlite.errands import Errand
 from understudy_runtime.storage.sqlite.faults import explain, is_harmless
 from understudy_runtime.storage.sqlite.writes import NotOurs, Writes
 
@@ -45,7 +45,7 @@ class Committer:
     def __init__(self, path: Path, node: str, incarnation: str, now: float) -> None:
         self._path = path
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[tuple[Sequence[TurnWrite] | Deletion, Done] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Sequence[TurnWrite] | Errand, Done] | None] = queue.SimpleQueue()
         self._incarnation = incarnation
         self._term = self._head = 0
         self._broken: CommitFailed | None = None
@@ -57,7 +57,7 @@ class Committer:
         self._thread.start()
         await asyncio.shield(asyncio.wrap_future(self._opened))
 
-    def submit(self, batch: Sequence[TurnWrite] | Deletion, done: Done) -> None:
+    def submit(self, batch: Sequence[TurnWrite] | Errand, done: Done) -> None:
         self._queue.put((batch, done))
 
     async def close(self) -> None:
@@ -110,18 +110,18 @@ class Committer:
             # The loop is closed: nobody is left to be told, and what was not told was never released.
             self._broken = CommitFailed(f"store {self._path}: its event loop was closed")
 
-    def _commit(self, batch: Sequence[TurnWrite] | Deletion) -> CommitFailed | None:
+    def _commit(self, batch: Sequence[TurnWrite] | Errand) -> CommitFailed | None:
         if self._broken is not None:
             return self._broken
         try:
-            if isinstance(batch, Deletion):
-                batch.run(self._cursor, self._term, self._incarnation)
-            else:
+            if isinstance(batch, Sequence):
                 writes = Writes(self._head, batch)
                 writes.run(self._cursor, self._term, self._incarnation)
                 self._head = writes.head
+            else:
+                batch.run(self._cursor, self._term, self._incarnation)
         except Exception as error:
-            failed = self._failed(error, batch.what if isinstance(batch, Deletion) else f"{len(batch)} turns")
+            failed = self._failed(error, f"{len(batch)} turns" if isinstance(batch, Sequence) else batch.what)
             failed.__cause__ = error
             return failed
         self._at_rest = False

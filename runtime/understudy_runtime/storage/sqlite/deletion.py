@@ -31,7 +31,7 @@ TRIM: Final = "DELETE FROM journal WHERE shard = 0 AND lsn IN (SELECT value FROM
 
 
 class Deletion:
-    """`more`: there is another piece to be done. `deleted` counts the actors that are gone."""
+    """An `Errand`. `more`: there is another piece to be done. `deleted` counts the actors that are gone."""
 
     def __init__(self, keys: Sequence[str], before: float) -> None:
         self._keys = list(keys)

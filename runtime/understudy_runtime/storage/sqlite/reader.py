@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,7 @@ from understudy.errors import StoreError
 from understudy_runtime.core.ports import ActorRow, InboxRow, JournalRow, Loaded
 from understudy_runtime.storage.sqlite import schema
 from understudy_runtime.storage.sqlite.connections import connect_reader
+from understudy_runtime.storage.sqlite.errands import note_name
 from understudy_runtime.storage.sqlite.faults import explain
 
 MAX_KEYS: Final = 1000
@@ -110,6 +111,11 @@ class Reader:
     def blobs(self, key: str, digests: Sequence[str]) -> dict[str, bytes]:
         with self._one_moment() as con:
             return dict(con.execute(BLOBS, (key, json.dumps(digests))).fetchall())
+
+    def notes(self, shards: Collection[int]) -> dict[int, bytes]:
+        with self._one_moment() as con:
+            found = dict(con.execute("SELECT name, value FROM meta WHERE name LIKE 'note:%'").fetchall())
+        return {shard: found[name] for shard in shards if (name := note_name(shard)) in found}
 
     def wakeful(self, until: float) -> list[tuple[str, float | None]]:
         """(key, parked_until) of actors to load by `until`; None for those never parked and those with messages."""

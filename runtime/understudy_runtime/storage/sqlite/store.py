@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -14,6 +14,7 @@ from understudy.errors import StoreError
 from understudy_runtime.core.ports import ActorRow, CommitFailed, JournalRow, Loaded, TurnWrite
 from understudy_runtime.storage.sqlite.committer import Committer
 from understudy_runtime.storage.sqlite.deletion import Deletion
+from understudy_runtime.storage.sqlite.errands import Errand, Noting
 from understudy_runtime.storage.sqlite.lock import FileLock
 from understudy_runtime.storage.sqlite.reader import Reader
 
@@ -103,13 +104,22 @@ class SqliteStore:
     async def delete(self, keys: Sequence[str], before: float) -> int:
         deletion = Deletion(keys, before)
         while deletion.more:
-            if self._committer is None:
-                raise StoreError(f"store {self.path} is not open")
-            done: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
-            self._committer.submit(deletion, done.set_result)
-            if (error := await asyncio.shield(done)) is not None:
-                raise StoreError(str(error)) from error
+            await self._run(deletion)
         return deletion.deleted
+
+    async def notes(self, shards: Collection[int]) -> dict[int, bytes]:
+        return await self._read(self._open_reader.notes, shards)
+
+    async def note(self, notes: Mapping[int, bytes]) -> None:
+        await self._run(Noting(notes))
+
+    async def _run(self, errand: Errand) -> None:
+        if self._committer is None:
+            raise StoreError(f"store {self.path} is not open")
+        done: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        self._committer.submit(errand, done.set_result)
+        if (error := await asyncio.shield(done)) is not None:
+            raise StoreError(str(error)) from error
 
     @property
     def _open_reader(self) -> Reader:

@@ -1,0 +1,213 @@
+"""Shards that are run with care: one turn, or one attempt, at a time, each written down first. See `core.caution`.
+
+    mailbox ──► waits ──written down──► turn ──durable──► next          turns come before attempts, so that one that
+    release ──► waits ──written down──► attempt ──ended──► next         kills its node is found first
+
+It ends by itself when the shard has been run for long enough: then whatever waits goes the ordinary way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final, Protocol
+
+import structlog
+
+from understudy.errors import StoreError
+from understudy_runtime.actors.cell import Cell, Phase
+from understudy_runtime.core import caution
+from understudy_runtime.core.caution import SHORT_S, Caution
+from understudy_runtime.core.keys import ACTOR_PREFIX, RUN, kind_of
+from understudy_runtime.core.messages import Dispatch, Token
+from understudy_runtime.core.ports import Clock
+
+ATTEMPT_S: Final = 5.0
+"""How long an attempt may keep others waiting: one that kills its node mostly does so at once."""
+
+log = structlog.get_logger("understudy.engine")
+
+
+class Notes(Protocol):
+    """The part of the store that this needs."""
+
+    async def notes(self, shards: Collection[int]) -> Mapping[int, bytes]: ...
+    async def note(self, notes: Mapping[int, bytes]) -> None: ...
+
+
+class Careful:
+    """`take` takes the next turn of an actor, `start` starts attempts, `wake` puts an actor in the ordinary queue."""
+
+    def __init__(
+        self,
+        store: Notes,
+        clock: Clock,
+        shard: Callable[[str], int],
+        *,
+        take: Callable[[Cell], None],
+        start: Callable[[list[Dispatch]], None],
+        wake: Callable[[Cell], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._shard = shard
+        self._take = take
+        self._start = start
+        self._wake = wake
+        self.cautions: dict[int, Caution] = {}
+        """Of the shards that are run with care now."""
+        self._had: set[int] = set()
+        self._cells: deque[Cell] = deque()
+        self._attempts: deque[Dispatch] = deque()
+        self._running: Token | None = None
+        self._moved = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self._busy = False
+        self.poisoned: set[str] = set()
+        """Actors that are to be held as soon as they are loaded."""
+
+    @property
+    def idle(self) -> bool:
+        """Nothing moves here until an attempt ends or time passes."""
+        return not self._busy
+
+    async def begin(self, shards: Collection[int]) -> None:
+        """Their terms have begun. StoreError."""
+        now = self._clock.now()
+        found = await self._store.notes(shards)
+        begun = {shard: caution.begin(caution.decode(found.get(shard, b"")), now) for shard in shards}
+        await self._store.note({shard: caution.encode(kept) for shard, (kept, _) in begun.items()})
+        self._had.update(shards)
+        for shard, (kept, poisoned) in begun.items():
+            self.poisoned |= poisoned
+            if kept.careful:
+                self.cautions[shard] = kept
+                log.warning("run with care: it has outlived nobody lately", shard=shard, deaths=kept.deaths)
+                self._clock.call_at(now + SHORT_S, partial(self._trust, shard, kept))
+
+    async def end(self, shards: Iterable[int]) -> None:
+        """They are given up in good order: there is nothing to be careful of."""
+        gone = self._had.intersection(shards)
+        self.forget(gone)
+        try:
+            await self._store.note(dict.fromkeys(gone, b""))
+        except StoreError as error:
+            log.warning("the next node will think that this one died", why=str(error))
+
+    def forget(self, shards: Collection[int]) -> None:
+        """They are another node's."""
+        self._had -= set(shards)
+        for shard in shards:
+            self.cautions.pop(shard, None)
+        self._moved.set()
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.cancel()
+
+    # --- from the engine
+
+    def concerns(self, key: str) -> bool:
+        """Whether it is to be begun with care: only what has user code in its turns or tasks can be held."""
+        return self._shard(key) in self.cautions and kind_of(key).startswith((RUN, ACTOR_PREFIX))
+
+    def add(self, cell: Cell) -> None:
+        """Take its turns, one after the other, when it is their time."""
+        cell.queued = True
+        self._cells.append(cell)
+        self._work()
+
+    def hold(self, dispatches: Sequence[Dispatch]) -> list[Dispatch]:
+        """Keep those back that are to be started with care; the others."""
+        # What is watched goes on for as long as it likes.
+        careful = [each for each in dispatches if each.watch is None and self.concerns(each.token.key)]
+        if careful:
+            self._attempts += careful
+            self._work()
+        kept = {dispatch.token for dispatch in careful}
+        return [dispatch for dispatch in dispatches if dispatch.token not in kept]
+
+    def moved(self) -> None:
+        """Something has been released, loaded or revived, or has failed."""
+        self._moved.set()
+
+    def ended(self, token: Token) -> None:
+        """The attempt has."""
+        if token == self._running:
+            self._running = None
+            self._moved.set()
+
+    # ---
+
+    def _trust(self, shard: int, kept: Caution) -> None:
+        now = self.cautions.get(shard)
+        if now is not None and now.began_at == kept.began_at:
+            log.info("run as usual again", shard=shard)
+            del self.cautions[shard]
+            self._moved.set()
+
+    def _work(self) -> None:
+        self._busy = True
+        self._moved.set()
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.get_running_loop().create_task(self._one_by_one())
+
+    async def _one_by_one(self) -> None:
+        suspects: set[int] = set()
+        while self._cells or self._attempts or self._running:
+            if self._cells:
+                await self._turn(self._cells.popleft(), suspects)
+            elif self._running is None:
+                await self._begin(self._attempts.popleft(), suspects)
+            else:
+                # What is running stays named; it does not keep turns waiting.
+                await self._until(lambda: self._running is None or bool(self._cells))
+        for shard in suspects & self.cautions.keys():
+            await self._suspect(shard, "")
+        self._busy = bool(self._cells or self._attempts)
+        if self._busy:
+            self._worker = asyncio.get_running_loop().create_task(self._one_by_one())
+
+    async def _turn(self, cell: Cell, suspects: set[int]) -> None:
+        cell.queued = False
+        shard = self._shard(cell.key)
+        if shard in self.cautions and self._may_take(cell):
+            suspects.add(shard)
+            await self._suspect(shard, cell.key)
+            if self._may_take(cell):
+                self._take(cell)
+                await self._until(lambda: cell.phase is not Phase.REVIVING and not cell.uncommitted)
+            if self._running is not None:
+                await self._suspect(self._shard(self._running.key), self._running.key)
+        self._wake(cell)
+
+    def _may_take(self, cell: Cell) -> bool:
+        return cell.phase is Phase.READY and bool(cell.mailbox)
+
+    async def _begin(self, dispatch: Dispatch, suspects: set[int]) -> None:
+        token, shard = dispatch.token, self._shard(dispatch.token.key)
+        if shard in self.cautions:
+            suspects.add(shard)
+            await self._suspect(shard, token.key)
+            self._running = token
+            self._clock.call_at(self._clock.now() + ATTEMPT_S, lambda: self.ended(token))
+        self._start([dispatch])
+
+    async def _suspect(self, shard: int, actor: str) -> None:
+        known = self.cautions.get(shard)
+        if known is None or known.suspect == actor:
+            return
+        kept = self.cautions[shard] = caution.suspecting(known, actor)
+        try:
+            await self._store.note({shard: caution.encode(kept)})
+        except StoreError as error:
+            log.warning("it cannot be written down who is begun with", actor=actor, why=str(error))
+
+    async def _until(self, true: Callable[[], bool]) -> None:
+        while not true() and self.cautions:
+            self._moved.clear()
+            self._busy = False
+            await self._moved.wait()
+        self._busy = True
