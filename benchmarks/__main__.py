@@ -13,7 +13,7 @@ from benchmarks.measure import Figures
 from benchmarks.place import is_in_memory
 from benchmarks.repeat import Order, repeat
 from benchmarks.report import Line, as_json, table
-from benchmarks.workloads import NEED_A_FILE, NEED_GRPC, NOT_VIA_GRPC, WORKLOADS, sizes_of
+from benchmarks.workloads import NEED_A_DATABASE, NEED_A_FILE, NEED_GRPC, NOT_VIA_GRPC, WORKLOADS, sizes_of
 from understudy_runtime.storage.urls import is_database
 
 DEFAULT_DIR = Path(".understudy-bench")
@@ -84,10 +84,14 @@ def _flag(name: str) -> str:
 def _check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     in_memory, remote = given.store == "memory", given.via == "grpc"
     cannot = (NEED_A_FILE if in_memory else frozenset[str]()) | (NOT_VIA_GRPC if remote else NEED_GRPC)
+    if not is_database(given.store):
+        cannot |= NEED_A_DATABASE
     if "all" in given.workloads:
         given.workloads = [name for name in WORKLOADS if name not in cannot]
     if in_memory and (useless := NEED_A_FILE.intersection(given.workloads)):
         parser.error(f"{min(useless)} needs --store sqlite: nothing in memory outlives its process")
+    if not is_database(given.store) and (useless := NEED_A_DATABASE.intersection(given.workloads)):
+        parser.error(f"{min(useless)} needs --store postgresql://...: it is about a database")
     if useless := cannot.intersection(given.workloads):
         other, why = ("embedded", "it has a node of its own kind") if remote else ("grpc", "it is about the door")
         parser.error(f"{min(useless)} needs --via {other}: {why}")

@@ -13,6 +13,7 @@ from benchmarks.workloads import (
     census_speedup,
     chain,
     checks,
+    commits,
     envelopes,
     fanout,
     hello,
@@ -37,6 +38,7 @@ WORKLOADS: Final[dict[str, Workload]] = {
     "hello": hello.measure,
     "chain": chain.measure,
     "fanout": fanout.measure,
+    "commits": commits.measure,
     "asks": asks.measure,
     "neighbour": neighbour.measure,
     "recovery": recovery.measure,
@@ -55,10 +57,12 @@ WORKLOADS: Final[dict[str, Workload]] = {
 
 NEED_A_FILE: Final = frozenset({"recovery"})
 """What is measured there would not survive in memory."""
+NEED_A_DATABASE: Final = frozenset({"commits"})
+"""What is measured there is how it answers."""
 NEED_GRPC: Final = frozenset({"waiters", "overload"})
 """They measure the door."""
 NOT_VIA_GRPC: Final = frozenset(
-    {"recovery", "census-speedup", "sleepers", "envelopes", "lease-queue", "checks", "jobs"}
+    {"recovery", "census-speedup", "sleepers", "envelopes", "lease-queue", "checks", "jobs", "commits"}
 )
 """They make their node themselves, or measure the memory of its process."""
 

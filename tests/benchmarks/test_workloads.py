@@ -14,6 +14,7 @@ from benchmarks.measure import Figures, medians, percentile
 from benchmarks.place import is_in_memory
 from benchmarks.served import lag_p99_ms, parse
 from benchmarks.workloads import WORKLOADS
+from tests.storage.database import running_database
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = {
@@ -36,6 +37,7 @@ TINY = {
     "envelopes": ["--envelopes", "250", "--echoes", "3"],
     "overload": ["--load-steps", "2", "--load-s", "0.2", "--capacity-runs", "5"],
 }
+ONLY_OF_A_DATABASE = ["commits"]
 ONLY_VIA_GRPC = ["waiters", "overload"]
 PROMISED = {
     "workload": str,
@@ -65,7 +67,7 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("workload", "via"),
     [
-        *((workload, "embedded") for workload in WORKLOADS if workload not in ONLY_VIA_GRPC),
+        *((name, "embedded") for name in WORKLOADS if name not in (*ONLY_VIA_GRPC, *ONLY_OF_A_DATABASE)),
         *((workload, "grpc") for workload in ["hello", "pingpong", "messages", *ONLY_VIA_GRPC]),
     ],
 )
@@ -82,6 +84,18 @@ def test_every_workload_prints_the_promised_fields_and_leaves_nothing_behind(
         assert line["via"] == via
         assert line["rate"] > 0
         assert line.get("lost", 0) == 0
+
+
+def test_commits_are_measured_on_a_database_at_three_distances(tmp_path: Path) -> None:
+    sizes = ["--runs", "6", "--in-flight-runs", "20", "--alone", "2"]
+    with running_database() as database:
+        url = f"postgresql://postgres@/postgres?host={database.socket.parent}"
+        figures = lines(benchmark(tmp_path, "commits", "--store", url, "--json", "--repeats", "1", *sizes))
+    assert [line["variant"] for line in figures] == [
+        f"{ms} ms more, {runs} in flight" for ms in (0, 1, 5) for runs in (1, 10, 20)
+    ]
+    alone = [line["p50_ms"] for line in figures if ", 1 in" in line["variant"]]
+    assert alone[2] >= 10, "two commits, one after the other, each 5 ms away"
 
 
 def test_other_figures_become_ratios_to_limits_of_the_same_run(tmp_path: Path) -> None:
@@ -103,6 +117,7 @@ def test_without_json_there_is_a_table(tmp_path: Path) -> None:
         (["hello", "--files", "3"], "--files is a size of census-speedup"),
         (["recovery", "--store", "memory"], "recovery needs --store sqlite"),
         (["hello", "--runs", "0"], "must be 1 or more"),
+        (["commits"], "commits needs --store postgresql://"),
         (["overload"], "overload needs --via grpc"),
         (["sleepers", "--via", "grpc"], "sleepers needs --via embedded"),
         (["sleepers", "--sleep-s", "nan"], "must be more than 0"),
