@@ -18,7 +18,7 @@ from understudy_runtime.storage.sqlite import schema
 
 pytestmark = pytest.mark.anyio
 
-KEPT = sorted(Path(__file__).with_name("journals").glob("*.sql"))
+KEPT = sorted(Path(__file__).with_name("journals").glob("schema-*.sql"))
 
 
 def test_the_store_of_this_schema_is_kept() -> None:
