@@ -132,13 +132,21 @@ class Bench:
     def crash(self) -> None:
         """Another node takes over: what was out is gone with the old one."""
         self.out.clear()
+        self._load_again(frozenset())
+
+    def move(self) -> None:
+        """Another node takes over as planned: calls go on at the old one, and only what was watched is gone."""
+        self.out = {token: dispatch for token, dispatch in self.out.items() if dispatch.watch is None}
+        self._load_again(frozenset(self.out))
+
+    def _load_again(self, under_way: frozenset[Token]) -> None:
         self.timer = None
         state = self.machine.initial(self.state.key)
         for seq, at, record in self.journal:
             self.machine.apply(state, record, at, seq)
         assert self.machine.encode(state) == self.machine.encode(self.state)
         self.state = self.machine.decode(self.machine.encode(state))
-        self.tell(Recovered())
+        self.tell(Recovered(under_way))
 
     # --- what comes in
 

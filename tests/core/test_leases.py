@@ -270,6 +270,34 @@ def test_a_report_from_before_the_node_was_lost_ends_nothing() -> None:
     assert run.returned == [("default/lock/l", 7)]
 
 
+def test_an_attempt_that_goes_on_elsewhere_is_not_dispatched_again_and_keeps_the_lease() -> None:
+    run = Run(LOCK)
+    run.granted(7, task(2, 1), task(3, 1))
+    again = run.turn(Recovered(frozenset({Token(KEY, 1, 2, 1, 1)})))
+    assert [dispatch.token for dispatch in again.execute] == [Token(KEY, 1, 3, 1, 2)]
+    run.turn(Cancel(), CallCancelled(2), CallCancelled(3), LeaseEnded(1))
+    run.turn(Recovered(frozenset({Token(KEY, 1, 2, 1, 1)})))
+    assert run.returned == [], "one of the two runs still, though nobody awaits it"
+    run.ended(2)
+    assert run.returned == [("default/lock/l", 7)]
+
+
+def test_a_submit_that_goes_on_elsewhere_is_not_looked_for() -> None:
+    run = Run(LOCK)
+    options = TaskOptions(job=JobOptions(poll=True, cancel=True, find=True))
+    run.granted(7, TaskScheduled(2, "step", ARGS, options=options, digest="d", leases=(1,)))
+    submit = Token(KEY, 1, 2, 1, 1)
+    assert run.turn(Recovered(frozenset({submit}))).execute == []
+    run.turn(Terminate())
+    assert run.turn(Recovered(frozenset({submit}))).execute == [], "nor when its job is to be stopped"
+    run.turn(AttemptEnded(submit, Raw(b'"job-1"')))
+    cancel = run.turn(TimerDue()).execute[0]
+    assert cancel.task == "step.cancel"
+    assert run.turn(Recovered(frozenset({cancel.token}))).execute == []
+    run.turn(AttemptEnded(cancel.token, NULL))
+    assert run.returned == [("default/lock/l", 7)]
+
+
 def test_a_held_run_keeps_its_leases() -> None:
     run = Run(LOCK)
     run.granted(7)

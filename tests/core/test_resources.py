@@ -693,6 +693,19 @@ def test_so_many_operations_may_be_under_way(monkeypatch: pytest.MonkeyPatch) ->
     assert bench.failure(run_("a", 13)).type == "Overloaded"
 
 
+def test_calls_go_on_while_the_resource_moves_to_another_node() -> None:
+    bench = Bench(options(capacity=8, operations=OPERATIONS))
+    bench.acquire("a")
+    bench.move()
+    assert bench.calls == ["create"], "neither looked for nor made again"
+    bench.answer("create", "j-1")
+    fence = bench.grant("a").fence
+    bench.invoke("a", fence, "add_step", call=8)
+    bench.move()
+    bench.answer("add_step", "s-1")
+    assert bytes(bench.answers[-1][1]) == b'"s-1"'
+
+
 # --- answers that never came
 
 

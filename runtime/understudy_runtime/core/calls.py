@@ -8,13 +8,14 @@ user-defined actors own a `Calls` each and share the rules of this module. A tas
                    │       ▼
                    └── waiting to retry                        AttemptFailed ... AttemptDispatched
 
-An attempt is known by its token (execution, call, attempt, dispatch). A node that loads an actor holds none of
-its attempts, so it dispatches them again under a new dispatch number, and the old token's result is refused.
+An attempt is known by its token (execution, call, attempt, dispatch). A node that loads an actor has none of its
+attempts. Those that are known to go on elsewhere it waits for; the others it dispatches again under a new dispatch
+number, and the old token's result is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import msgspec
@@ -247,10 +248,14 @@ def attempt_progressed(caller: Caller, calls: Calls, message: AttemptProgressed)
     return Decision(append=[ProgressNoted(token.call, token.attempt, message.progress)])
 
 
-def recovered(caller: Caller, calls: Calls, now: float = 0.0) -> Decision:
-    """All attempts went with the process that ran them: dispatch each again, at no cost to the task."""
-    decision = stops_recovered(caller, calls, now)
+def recovered(caller: Caller, calls: Calls, now: float, under_way: Collection[Token] = ()) -> Decision:
+    """All attempts but those under way went with the process that ran them: dispatch each again, at no cost to the
+    task.
+    """
+    decision = stops_recovered(caller, calls, now, under_way)
     for number, call in calls.tasks():
+        if Token(caller.key, caller.execution, number, call.attempt, call.dispatch) in under_way:
+            continue
         if call.job is not None:
             again = jobs.recovered(jobs.Job(caller, number, call, now))
             decision.append += again.append
@@ -350,8 +355,8 @@ def next_stop(calls: Calls) -> float | None:
     return stops.next_duty(calls) if calls.stopping else None
 
 
-def stops_recovered(caller: Caller, calls: Calls, now: float) -> Decision:
-    return stops.recovered(caller.key, calls, now) if calls.stopping else Decision()
+def stops_recovered(caller: Caller, calls: Calls, now: float, under_way: Collection[Token] = ()) -> Decision:
+    return stops.recovered(caller.key, calls, now, under_way) if calls.stopping else Decision()
 
 
 def open_jobs(key: str, calls: Calls) -> tuple[JobInfo, ...]:

@@ -18,7 +18,7 @@ it stays in memory until the last attempt has ended. Held runs and actors keep w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -139,13 +139,18 @@ def answer_left(leases: Leases, message: Answer) -> list[AnyRecord]:
     return [AttemptLeft(message.call, message.execution)]
 
 
-def recovered(leases: Leases, calls: Calls) -> list[AnyRecord]:
-    """The node that ran them is gone, and with it the attempts nobody awaits. A job goes on until it is stopped."""
+def recovered(key: str, leases: Leases, calls: Calls, under_way: Collection[Token]) -> list[AnyRecord]:
+    """The node that ran them is gone, and with it the attempts nobody awaits, but for those under way. A job goes on
+    until it is stopped.
+    """
     stopping = {(job.execution, job.call) for job in calls.stopping.values()}
     return [
         AttemptLeft(task.call, task.execution)
         for task in leases.under.values()
-        if task.left and not task.answered and (task.execution, task.call) not in stopping
+        if task.left
+        and not task.answered
+        and (task.execution, task.call) not in stopping
+        and Token(key, task.execution, task.call, task.attempt, task.dispatch) not in under_way
     ]
 
 

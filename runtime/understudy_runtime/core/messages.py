@@ -191,7 +191,12 @@ class TimerDue(Message, frozen=True):
 
 
 class Recovered(Message, frozen=True):
-    """The actor was loaded by a node that holds none of its attempts: dispatch them again."""
+    """The actor was loaded by a node that has none of its attempts: dispatch them again, but for those `under_way`.
+
+    Those go on where they are, another node mostly, and their reports come here.
+    """
+
+    under_way: frozenset[Token] = frozenset()
 
 
 class Hold(Message, frozen=True):

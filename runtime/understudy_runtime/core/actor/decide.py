@@ -104,8 +104,8 @@ def _timer_due(state: ActorState, message: TimerDue, now: float) -> Decision:
 
 
 def _recovered(state: ActorState, message: Recovered, now: float) -> Decision:
-    decision = calling.recovered(state.caller, state.calls, now)
-    decision.append += leasing.recovered(state.leases, state.calls)
+    decision = calling.recovered(state.caller, state.calls, now, message.under_way)
+    decision.append += leasing.recovered(state.key, state.leases, state.calls, message.under_way)
     return decision
 
 

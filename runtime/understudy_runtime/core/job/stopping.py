@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from understudy_runtime.core.job.state import (
@@ -77,11 +78,12 @@ def due(key: str, calls: Calls, now: float) -> Decision:
     return decision
 
 
-def recovered(key: str, calls: Calls, now: float) -> Decision:
-    """What was being done went with the node that did it: do it again."""
+def recovered(key: str, calls: Calls, now: float, under_way: Collection[Token]) -> Decision:
+    """What was being done and is not under way went with the node that did it: do it again."""
     decision = Decision()
     for stopping in list(calls.stopping.values()):
-        if stopping.out or stopping.submitting:
+        token = Token(key, stopping.execution, stopping.call, stopping.attempt, stopping.dispatch)
+        if (stopping.out or stopping.submitting) and token not in under_way:
             _merge(decision, _try(key, calls, stopping, now))
     return decision
 

@@ -85,8 +85,8 @@ def _timer_due(plan: Plan, message: TimerDue) -> None:
 
 
 def _recovered(plan: Plan, message: Recovered) -> None:
-    driving.recovered(plan)
-    operations.recovered(plan)
+    driving.recovered(plan, message.under_way)
+    operations.recovered(plan, message.under_way)
 
 
 _NOT_FOR_RESOURCES: Final = Refused("BadRequest", "that is a resource, neither a run nor an actor; take a lease of it")

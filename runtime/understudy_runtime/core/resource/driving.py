@@ -12,6 +12,7 @@ may have had its effect or not, and may have it later still: that of a creation 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import ceil, log2
 from typing import Any, Final
 from zlib import crc32
@@ -73,10 +74,12 @@ def retry_those_due(plan: Plan) -> None:
             plan.execute(_dispatch_of(plan, call))
 
 
-def recovered(plan: Plan) -> None:
-    """All calls went with the process that made them; only what they were to do may have been done."""
+def recovered(plan: Plan, under_way: Collection[Token]) -> None:
+    """All calls that are not under way went with the process that made them; only what they were to do may have been
+    done.
+    """
     for call, intent in list(plan.life.intents.items()):
-        if intent.out:
+        if intent.out and token_of(plan, call, intent) not in under_way:
             ended(plan, call, intent, NULL, LOST)
     if plan.life.checks:
         _watch(plan, plan.life.checks, plan.life.checks_known)

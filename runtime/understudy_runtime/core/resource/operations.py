@@ -6,6 +6,7 @@ holders may bring to an end what they have begun.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -71,10 +72,10 @@ def ended(plan: Plan, call: int, operation: Operation, message: AttemptEnded) ->
         _answer(plan, call, operation, message.result, message.failure)
 
 
-def recovered(plan: Plan) -> None:
-    """Those under way went with the process that ran them."""
+def recovered(plan: Plan, under_way: Collection[Token]) -> None:
+    """Those that had begun and are not under way any more went with the process that ran them."""
     for call, operation in plan.state.operations.items():
-        if operation.dispatch:
+        if operation.dispatch and _token(plan, call, operation.dispatch) not in under_way:
             _lost(plan, call, operation)
 
 

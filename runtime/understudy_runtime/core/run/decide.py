@@ -242,10 +242,10 @@ def _timer_due(state: RunState, message: TimerDue, now: float) -> Decision:
 
 def _recovered(state: RunState, message: Recovered, now: float) -> Decision:
     if state.status in CLOSED:
-        decision = calling.stops_recovered(state.caller, state.calls, now)
+        decision = calling.stops_recovered(state.caller, state.calls, now, message.under_way)
     else:
-        decision = calling.recovered(state.caller, state.calls, now)
-    decision.append += leasing.recovered(state.leases, state.calls)
+        decision = calling.recovered(state.caller, state.calls, now, message.under_way)
+    decision.append += leasing.recovered(state.key, state.leases, state.calls, message.under_way)
     return decision
 
 
