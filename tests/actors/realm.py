@@ -16,11 +16,14 @@ from understudy_runtime.actors.journal import decode
 from understudy_runtime.actors.sharding import Sharding
 from understudy_runtime.core.actor import ActorMachine
 from understudy_runtime.core.keys import RUN, shard_of
+from understudy_runtime.core.membership import Member, Owner, View
 from understudy_runtime.core.messages import AnyMessage, Machine
-from understudy_runtime.core.ports import Report
 from understudy_runtime.core.records import Turn
 from understudy_runtime.core.run import RunMachine
+from understudy_runtime.core.transport import Envelope, Receiver
 from understudy_runtime.execution.programs import AppPrograms
+from understudy_runtime.node.attempts import Attempts
+from understudy_runtime.node.post import Post
 from understudy_runtime.node.resources import machine_for, resource_machines
 from understudy_runtime.storage.memory import MemoryData, MemoryStore
 
@@ -28,7 +31,9 @@ SCAN_EVERY_S = 0.5
 
 
 class Node:
-    """One engine. Implements `Elsewhere` for it: what it passes on comes to its owner a moment later."""
+    """One engine, with the post between it and the others. Implements `Transport` and `Routes` for that: envelopes
+    arrive a moment later, unless the realm loses them.
+    """
 
     def __init__(self, realm: Realm, name: str) -> None:
         self.name = name
@@ -36,8 +41,9 @@ class Node:
         self.lost_shards: list[int] = []
         self._realm = realm
         self._sharding = Sharding(self.store)
-        self._sharding.elsewhere = self
-        self._executor = OutsideExecutor(APPS, realm.clock, realm.outside)
+        self.executor = OutsideExecutor(APPS, realm.clock, realm.outside)
+        self.me = Owner(name, name)
+        self.attempts = Attempts(self.executor, self._sharding, realm.clock, self.me)
         self.engine: Engine
 
     async def start(self) -> None:
@@ -49,7 +55,7 @@ class Node:
             clock=self._realm.clock,
             store=self.store,
             programs=AppPrograms(APPS, None),
-            executor=self._executor,
+            executor=self.attempts,
             machine_of=machine_for(machines, ActorMachine()),
             build="",
             memory_bytes=2**30,
@@ -57,41 +63,68 @@ class Node:
             on_failed=self._realm.failures.append,
             sharding=self._sharding,
         )
-        self._executor.report = self.engine.report
+        self.executor.report = self.attempts.report
+        self.attempts.serve(self.engine)
+        self.attempts.connect(self.send)
+        self.post = Post(
+            self.engine,
+            self,
+            self,
+            self.attempts,
+            scan=lambda: None,
+            lost=lambda shards: self.lost_shards.extend(shards),
+        )
+        self._sharding.elsewhere, self._sharding.attempts = self.post, self.attempts
         await self.engine.start()
 
     async def stop(self) -> None:
-        await self._executor.close(0.0)
+        await self.attempts.close(0.0)
         await self.engine.close()
         await self.store.close()
 
-    # --- Elsewhere
+    async def open(self, shards: Collection[int]) -> None:
+        await self.engine.open_shards(shards)
+        self.attempts.opened(shards)
 
-    def wake(self, key: str) -> None:
-        if not self._realm.loses_wakes:
-            self._later(key, lambda engine: engine.wake([key]))
+    # --- Transport
 
-    def report(self, report: Report) -> None:
-        self._later(report.token.key, lambda engine: engine.deliver(report.token.key, report))
+    def listen(self, receiver: Receiver) -> None:
+        """The post listens."""
 
-    def lost(self, shards: Collection[int]) -> None:
-        self.lost_shards += shards
+    def members(self, view: View) -> None:
+        """Everybody is there."""
 
-    def _later(self, key: str, do: Callable[[Engine], object]) -> None:
+    def send(self, node: str, envelope: Envelope) -> bool:
+        if not self._realm.loses(envelope):
+            to = self._realm.nodes[node]
+            asyncio.get_running_loop().call_soon(to.post.on_envelope, self.name, envelope)
+        return True
+
+    # --- Routes
+
+    def here(self, key: str) -> bool:
+        return self._sharding.has(key)
+
+    def where(self, key: str) -> Member | None:
         owner = self._realm.owner(key)
-        if owner is not None and owner is not self:
-            asyncio.get_running_loop().call_soon(do, owner.engine)
+        return None if owner is None or owner is self else self.member(owner.name)
+
+    def member(self, node: str) -> Member | None:
+        return Member(node, node, "")
+
+    async def changed(self, timeout_s: float) -> None:
+        """Nobody waits."""
 
 
 class Realm:
-    """All nodes. `loses_wakes`: what one node tells another about mail never arrives."""
+    """All nodes. `loses` says which envelopes never arrive."""
 
     def __init__(self, names: Collection[str], shards: int, outside: Outside) -> None:
         self.data = MemoryData(shards)
         self.clock = VirtualClock(T0)
         self.outside = outside
         self.failures: list[BaseException] = []
-        self.loses_wakes = False
+        self.loses: Callable[[Envelope], bool] = lambda envelope: False
         self.nodes = {name: Node(self, name) for name in names}
 
     def owner(self, key: str) -> Node | None:
@@ -106,13 +139,18 @@ class Realm:
     async def claim(self, shard: int, node: Node) -> None:
         """Give a shard to a node, whoever has it: without its say, if it was not sealed."""
         begun = await node.store.claim({shard: self.data.shards[shard].term})
-        await node.engine.open_shards(tuple(begun))
+        await node.open(tuple(begun))
 
     async def move(self, shard: int, to: Node) -> None:
         """A planned hand-over."""
         before = self.nodes[self.data.shards[shard].owner]
         await before.engine.seal_shards([shard])
         await before.store.release([shard])
+        told = asyncio.get_running_loop().create_task(before.attempts.hand_over([shard], to.name))
+        await self.settle()
+        while not told.done():
+            self.clock.advance()
+            await self.settle()
         await self.claim(shard, to)
 
     def tell(self, key: str, message: AnyMessage, replies: list[Any] | None = None) -> None:

@@ -17,6 +17,7 @@ from tests.actors.world import T0, Outside, RecordedStore, run, starting
 from understudy.errors import Misplaced
 from understudy_runtime.core.keys import shard_of
 from understudy_runtime.core.messages import Describe, Description, Started
+from understudy_runtime.core.transport import Wake
 
 pytestmark = pytest.mark.anyio
 
@@ -62,6 +63,9 @@ async def same_ends(scenario: Scenario, seed: int, moves: int, *, unplanned: boo
         ends = [await end(realm, key) for key in scenario.runs]
         await realm.rest(SETTLING_S)
         assert wrong_leases(realm.histories()) == []
+        if not unplanned:
+            begun = [(effect.key, effect.token.attempt) for effect in realm.outside.effects]
+            assert len(begun) == len(set(begun)), "no attempt was begun twice"
     assert ends == whole.ends
     if not unplanned:
         assert disturbed(realm.outside.effects) == []
@@ -145,7 +149,7 @@ async def test_a_fenced_node_tells_who_follows_the_shards() -> None:
 
 async def test_mail_whose_wake_was_lost_is_found_by_a_look() -> None:
     async with realm_of(["ann", "bob", "cyd"]) as realm:
-        realm.loses_wakes = True
+        realm.loses = lambda envelope: isinstance(envelope, Wake)
         key = run("one")
         realm.tell(key, starting("parent"))
 

@@ -37,7 +37,7 @@ from understudy_runtime.core.messages import (
     Start,
     Token,
 )
-from understudy_runtime.core.ports import CommitFailed, Report, Store, TurnWrite
+from understudy_runtime.core.ports import CommitFailed, Having, Report, Store, TurnWrite
 from understudy_runtime.core.run import RunMachine
 from understudy_runtime.core.schedule import ScheduleMachine
 from understudy_runtime.execution.calendar import ZoneCalendar
@@ -148,6 +148,9 @@ class OutsideExecutor:
             self._outside.effects.append(effect)
             self._out[dispatch.token] = effect
             self._clock.call_at(span[1], partial(self._end, dispatch, span))
+
+    def having(self, wanted: Callable[[str], bool]) -> Having:
+        return Having([token for token in self._out if wanted(token.key)], [])
 
     def cancel(self, tokens: Sequence[Token]) -> None:
         for token in tokens:

@@ -24,6 +24,7 @@ class Host:
     def __init__(self, floor: Floor) -> None:
         self.open: set[int] = set()
         self.dropped: list[int] = []
+        self.told: list[tuple[str, tuple[int, ...]]] = []
         self._floor = floor
 
     async def open_shards(self, shards: Collection[int]) -> None:
@@ -32,6 +33,10 @@ class Host:
 
     async def seal_shards(self, shards: Collection[int]) -> None:
         self.open -= set(shards)
+
+    async def hand_over(self, shards: Collection[int], to: str) -> None:
+        assert not self.open & set(shards), "they are sealed first"
+        self.told.append((to, tuple(shards)))
 
     def drop_shards(self, shards: Collection[int], why: str) -> None:
         self.open -= set(shards)
@@ -85,7 +90,7 @@ async def floor() -> AsyncIterator[Floor]:
     made = Floor()
     yield made
     for node in made.nodes.values():
-        await node.ownership.leave(0.0)
+        await node.ownership.leave()
         await node.store.close()
 
 
@@ -110,7 +115,7 @@ async def test_the_shards_of_a_node_that_stops_go_on_elsewhere(floor: Floor) -> 
         await floor.add(name)
     await floor.until(floor.settled)
     gone = floor.nodes.pop("b")
-    await gone.ownership.leave(0.0)
+    await gone.ownership.leave()
     await floor.until(floor.settled)
     await gone.store.close()
 
@@ -118,9 +123,12 @@ async def test_the_shards_of_a_node_that_stops_go_on_elsewhere(floor: Floor) -> 
 async def test_a_node_that_leaves_hands_everything_over(floor: Floor) -> None:
     a, b = await floor.add("a"), await floor.add("b")
     await floor.until(floor.settled)
-    await b.ownership.leave(30.0)
+    had, b.host.told = sorted(b.host.open), []
+    await b.ownership.give_away(30.0)
+    await b.ownership.leave()
     assert not b.host.open
     assert not b.host.dropped
+    assert sorted(shard for to, shards in b.host.told for shard in shards if to == "a") == had
     del floor.nodes["b"]
     await floor.until(floor.settled)
     assert len(a.host.open) == SHARDS

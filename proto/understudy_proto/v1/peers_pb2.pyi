@@ -1,3 +1,4 @@
+from understudy_proto.v1 import workers_pb2 as _workers_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -47,12 +48,22 @@ class PeerHello(_message.Message):
     def __init__(self, cluster: _Optional[str] = ..., node: _Optional[str] = ..., incarnation: _Optional[str] = ..., to_node: _Optional[str] = ..., to_incarnation: _Optional[str] = ..., proto_min: _Optional[int] = ..., proto_max: _Optional[int] = ..., memory: _Optional[int] = ..., of_memory: _Optional[int] = ..., resume_after: _Optional[int] = ..., credit: _Optional[int] = ...) -> None: ...
 
 class PeerEnvelope(_message.Message):
-    __slots__ = ("wake", "report")
+    __slots__ = ("wake", "report", "keeping", "noted", "adopt", "unknown", "stop")
     WAKE_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    KEEPING_FIELD_NUMBER: _ClassVar[int]
+    NOTED_FIELD_NUMBER: _ClassVar[int]
+    ADOPT_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    STOP_FIELD_NUMBER: _ClassVar[int]
     wake: PeerWake
     report: PeerReport
-    def __init__(self, wake: _Optional[_Union[PeerWake, _Mapping]] = ..., report: _Optional[_Union[PeerReport, _Mapping]] = ...) -> None: ...
+    keeping: PeerKeeping
+    noted: PeerNoted
+    adopt: PeerAdopt
+    unknown: PeerUnknown
+    stop: PeerStop
+    def __init__(self, wake: _Optional[_Union[PeerWake, _Mapping]] = ..., report: _Optional[_Union[PeerReport, _Mapping]] = ..., keeping: _Optional[_Union[PeerKeeping, _Mapping]] = ..., noted: _Optional[_Union[PeerNoted, _Mapping]] = ..., adopt: _Optional[_Union[PeerAdopt, _Mapping]] = ..., unknown: _Optional[_Union[PeerUnknown, _Mapping]] = ..., stop: _Optional[_Union[PeerStop, _Mapping]] = ...) -> None: ...
 
 class PeerWake(_message.Message):
     __slots__ = ("keys",)
@@ -65,3 +76,39 @@ class PeerReport(_message.Message):
     BODY_FIELD_NUMBER: _ClassVar[int]
     body: bytes
     def __init__(self, body: _Optional[bytes] = ...) -> None: ...
+
+class PeerKeeping(_message.Message):
+    __slots__ = ("number", "node", "incarnation", "attempts")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    node: str
+    incarnation: str
+    attempts: _containers.RepeatedCompositeFieldContainer[_workers_pb2.AttemptToken]
+    def __init__(self, number: _Optional[int] = ..., node: _Optional[str] = ..., incarnation: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[_workers_pb2.AttemptToken, _Mapping]]] = ...) -> None: ...
+
+class PeerNoted(_message.Message):
+    __slots__ = ("number",)
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    def __init__(self, number: _Optional[int] = ...) -> None: ...
+
+class PeerAdopt(_message.Message):
+    __slots__ = ("attempts",)
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    attempts: _containers.RepeatedCompositeFieldContainer[_workers_pb2.AttemptToken]
+    def __init__(self, attempts: _Optional[_Iterable[_Union[_workers_pb2.AttemptToken, _Mapping]]] = ...) -> None: ...
+
+class PeerUnknown(_message.Message):
+    __slots__ = ("attempts",)
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    attempts: _containers.RepeatedCompositeFieldContainer[_workers_pb2.AttemptToken]
+    def __init__(self, attempts: _Optional[_Iterable[_Union[_workers_pb2.AttemptToken, _Mapping]]] = ...) -> None: ...
+
+class PeerStop(_message.Message):
+    __slots__ = ("attempts",)
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    attempts: _containers.RepeatedCompositeFieldContainer[_workers_pb2.AttemptToken]
+    def __init__(self, attempts: _Optional[_Iterable[_Union[_workers_pb2.AttemptToken, _Mapping]]] = ...) -> None: ...

@@ -38,7 +38,8 @@ class Notes(Protocol):
 
 
 class Careful:
-    """`take` takes the next turn of an actor, `start` starts attempts, `wake` puts an actor in the ordinary queue."""
+    """`take` takes the next turn of an actor, `start` starts attempts, `drop` hears of one that is not started after
+    all, `wake` puts an actor in the ordinary queue."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Careful:
         *,
         take: Callable[[Cell], None],
         start: Callable[[list[Dispatch]], None],
+        drop: Callable[[Token], None],
         wake: Callable[[Cell], None],
     ) -> None:
         self._store = store
@@ -55,6 +57,7 @@ class Careful:
         self._shard = shard
         self._take = take
         self._start = start
+        self._drop = drop
         self._wake = wake
         self.cautions: dict[int, Caution] = {}
         """Of the shards that are run with care now."""
@@ -97,10 +100,14 @@ class Careful:
             log.warning("the next node will think that this one died", why=str(error))
 
     def forget(self, shards: Collection[int]) -> None:
-        """They are another node's."""
-        self._had -= set(shards)
-        for shard in shards:
+        """They are another node's, and so is what was kept back of them."""
+        gone = set(shards)
+        self._had -= gone
+        for shard in gone:
             self.cautions.pop(shard, None)
+        for dispatch in [each for each in self._attempts if self._shard(each.token.key) in gone]:
+            self._attempts.remove(dispatch)
+            self._drop(dispatch.token)
         self._moved.set()
 
     def close(self) -> None:

@@ -108,7 +108,7 @@ class Engine:
         self._loading = Loading(store, programs, self._loaded, self._revived, self._broken)
         self._residency = Residency(memory_bytes, self._park)
         shard = _one_shard if sharding is None else sharding.shard
-        self._careful = Careful(store, clock, shard, take=self._take_one, start=executor.start, wake=self._wake)
+        self._careful = Careful(store, clock, shard, take=self._take_one, start=executor.start, drop=self.write_off, wake=self._wake)
         self._cautions = self._careful.cautions
         self._failure: StoreError | None = None
         self.attempts_out = 0
@@ -163,13 +163,17 @@ class Engine:
         """What the executor has to say of attempts."""
         for message in reports:
             if type(message) is AttemptEnded:
-                if self._cautions:
-                    self._careful.ended(message.token)
-                if message.token in self._watched:
-                    self._watched.discard(message.token)
-                else:
-                    self.attempts_out -= 1
+                self.write_off(message.token)
             self.deliver(message.token.key, message)
+
+    def write_off(self, token: Token) -> None:
+        """The executor has this attempt no longer."""
+        if self._cautions:
+            self._careful.ended(token)
+        if token in self._watched:
+            self._watched.discard(token)
+        else:
+            self.attempts_out -= 1
 
     def watch(self, key: str, watcher: Watcher) -> Callable[[], object]:
         """Call `watcher` once, when the run has ended or is held; the result takes the watch back."""
@@ -281,10 +285,17 @@ class Engine:
         elif existed and self._programs.has(cell.kind, cell.machine.facts(cell.state).definition):
             if held is not None:
                 cell.mailbox.appendleft(Envelope(Release()))
-            cell.mailbox.appendleft(Envelope(Recovered()))
+            cell.mailbox.appendleft(Envelope(self._recovered(cell)))
         self._wake(cell)
         if not cell.mailbox:
             self._rest(cell)
+
+    def _recovered(self, cell: Cell) -> Recovered:
+        """What the actor is told first. Attempts of which there are reports already are not to be begun anew."""
+        if self._sharding is None:
+            return Recovered()
+        reported = [each.message.token for each in cell.mailbox if type(each.message) is AttemptEnded]
+        return Recovered(frozenset((*reported, *self._sharding.under_way(cell.key))))
 
     def _revive(self, cell: Cell, envelope: Envelope) -> None:
         """Bring the program back before the message is taken again; the journal must be complete for that."""
@@ -596,17 +607,19 @@ class Engine:
                 self._let_go(cell)
         self._forget_watchers(shards)
         await sharding.until_finished(shards)
+        sharding.leave_attempts(shards)
         await self._careful.end(shards)
 
     def drop_shards(self, shards: Collection[int], why: str) -> None:
         """Another node has these: what is in memory of them is void."""
         sharding = self._sharding
         assert sharding is not None
-        sharding.close(shards)
+        were_open = sharding.close(shards)
         self._careful.forget(shards)
         for cell in sharding.among(self._cells.values(), shards):
             self._let_go(cell)
         self._forget_watchers(shards)
+        sharding.stop_attempts(were_open)
 
     async def scan(self) -> None:
         """Have all actors here take what the store keeps for them; returns when they have it. StoreError."""

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from understudy.errors import Misplaced
 from understudy_runtime.actors.cell import Cell, ReplyTo
 from understudy_runtime.core.keys import shard_of
-from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed
+from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Token
 from understudy_runtime.core.ports import Report, ShardedStore
 
 
@@ -37,12 +37,30 @@ class Elsewhere(Protocol):
         ...
 
 
+class Attempts(Protocol):
+    """What becomes of attempts when their actors come and go. Nothing of it waits."""
+
+    def under_way(self, key: str) -> Collection[Token]:
+        """The attempts of an actor that go on although it has just been loaded."""
+        ...
+
+    def sealed(self, shards: Collection[int]) -> None:
+        """Actors have left as planned: their attempts go on, and what is watched or waits for them does not."""
+        ...
+
+    def dropped(self, shards: Collection[int]) -> None:
+        """Another node has taken actors, and begins their attempts anew."""
+        ...
+
+
 class Sharding:
-    """The shards that are open here. `elsewhere` is set by whoever knows the other nodes, before any is opened."""
+    """The shards that are open here. `elsewhere` and `attempts` are set by whoever knows the other nodes, before any is
+    opened."""
 
     def __init__(self, store: ShardedStore) -> None:
         self.store = store
         self.elsewhere: Elsewhere | None = None
+        self.attempts: Attempts | None = None
         self._open: set[int] = set()
         self._sealed: dict[int, set[Cell]] = {}
         self._finished = asyncio.Event()
@@ -60,8 +78,11 @@ class Sharding:
     def open(self, shards: Collection[int]) -> None:
         self._open |= set(shards)
 
-    def close(self, shards: Collection[int]) -> None:
-        self._open -= set(shards)
+    def close(self, shards: Collection[int]) -> Collection[int]:
+        """Returns those that were open."""
+        were_open = self._open & set(shards)
+        self._open -= were_open
+        return were_open
 
     def among(self, cells: Iterable[Cell], shards: Collection[int]) -> list[Cell]:
         """Those of the cells that are in these shards."""
@@ -77,6 +98,19 @@ class Sharding:
                 self.elsewhere.report(message)
         if reply is not None:
             reply(misplaced(key))
+
+    # --- attempts
+
+    def under_way(self, key: str) -> Collection[Token]:
+        return () if self.attempts is None else self.attempts.under_way(key)
+
+    def leave_attempts(self, shards: Collection[int]) -> None:
+        if self.attempts is not None:
+            self.attempts.sealed(shards)
+
+    def stop_attempts(self, shards: Collection[int]) -> None:
+        if self.attempts is not None:
+            self.attempts.dropped(shards)
 
     # --- sealing
 

@@ -6,7 +6,7 @@ acted on before the turn's records are durable, except `activate`, which is part
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -136,6 +136,19 @@ class Token(msgspec.Struct, frozen=True):
     call: int
     attempt: int
     dispatch: int
+
+
+class Identity(NamedTuple):
+    """An attempt, however often it was given out."""
+
+    key: str
+    execution: int
+    call: int
+    attempt: int
+
+
+def identity_of(token: Token) -> Identity:
+    return Identity(token.key, token.execution, token.call, token.attempt)
 
 
 class AttemptEnded(Message, frozen=True):

@@ -8,7 +8,7 @@ reads none of these from anywhere else, so that a simulation can own them all.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -372,6 +372,21 @@ class Executor(Protocol):
         ...
 
     async def close(self, grace_s: float) -> None: ...
+
+
+class Having(NamedTuple):
+    """What an executor has: what has `begun`, and what has not, or is watched."""
+
+    begun: list[Token]
+    unbegun: list[Token]
+
+
+class MovableExecutor(Executor, Protocol):
+    """An executor whose attempts may go on although their actors have moved to another node."""
+
+    def having(self, wanted: Callable[[str], bool]) -> Having:
+        """What it has of the actors whose keys are `wanted`."""
+        ...
 
 
 History = list[Turn]

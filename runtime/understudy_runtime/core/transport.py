@@ -4,7 +4,8 @@
 
 **Who is authoritative.** The store, for everything. An envelope is never the only copy of what must not be lost: a
 `Wake` only says earlier what a scan of the inbox would find anyway, and an attempt whose `Report` does not arrive is
-dispatched again by whoever has the run. Members and their addresses are the coordinator's, and may be late.
+dispatched again by whoever has the run. What is said of attempts that run away from home (`core.away`) may be late or
+lost, and then work is repeated. Members and their addresses are the coordinator's, and may be late.
 
 **What holds.** Between one life (incarnation) of a node and one of another, envelopes are handed over in the order in
 which they were sent, each at most once; and each exactly once if both go on living, can reach each other now and then,
@@ -30,7 +31,8 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from understudy_runtime.core.membership import View
+from understudy_runtime.core.membership import Owner, View
+from understudy_runtime.core.messages import Token
 
 
 class Wake(msgspec.Struct, frozen=True):
@@ -45,7 +47,39 @@ class Report(msgspec.Struct, frozen=True):
     body: bytes
 
 
-Envelope: TypeAlias = Wake | Report
+class Keeping(msgspec.Struct, frozen=True):
+    """These attempts go on at `keeper`, and their actors' shards will be the receiver's next. Answered by `Noted`."""
+
+    number: int
+    keeper: Owner
+    tokens: tuple[Token, ...]
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """The receiver's `Keeping` of this number has been taken note of."""
+
+    number: int
+
+
+class Adopt(msgspec.Struct, frozen=True):
+    """The sender runs the actors of these attempts, and waits for what comes of them. Answered by `Unknown`."""
+
+    tokens: tuple[Token, ...]
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """The sender does not have these, of what it was asked to go on with; and it lives, if there are none."""
+
+    tokens: tuple[Token, ...]
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """These attempts are to be cancelled."""
+
+    tokens: tuple[Token, ...]
+
+
+Envelope: TypeAlias = Wake | Report | Keeping | Noted | Adopt | Unknown | Stop
 
 
 class Receiver(Protocol):

@@ -19,7 +19,7 @@ from understudy.definitions import TaskDefinition, TaskKind
 from understudy.errors import BadRequest
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Dispatch, Token
-from understudy_runtime.core.ports import Clock, Report
+from understudy_runtime.core.ports import Clock, Having, Report
 from understudy_runtime.execution.attempt import Attempt, Runner
 from understudy_runtime.execution.child_process import is_child
 from understudy_runtime.execution.figures import TaskFigures
@@ -130,6 +130,13 @@ class LocalExecutor:
                 self._watching.cancel(token)
             elif attempt.cause is None:
                 _end_early(attempt, _CANCELLED)
+
+    def having(self, wanted: Callable[[str], bool]) -> Having:
+        having = Having([], [token for token in self._watching if wanted(token.key)])
+        for token, attempt in self._attempts.items():
+            if wanted(token.key):
+                (having.begun if attempt.placed else having.unbegun).append(token)
+        return having
 
     def count(self, task: str, failure: Failure | None, seconds: float) -> None:
         """Add an attempt that has ended, here or on another worker, to the figures."""

@@ -31,7 +31,7 @@ from understudy_runtime.core.keys import id_of
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.matching import Matching, Need, need_of
 from understudy_runtime.core.messages import AttemptEnded, Dispatch, Token
-from understudy_runtime.core.ports import Clock, Report
+from understudy_runtime.core.ports import Clock, Having, Report
 from understudy_runtime.core.workers import (
     MAX_WORKER_SLOTS,
     MAX_WORKER_TASKS,
@@ -135,6 +135,12 @@ class WorkerPool:
         if waiting:
             # Never from within a call: the engine is in the middle of something.
             self._clock.call_at(self._clock.now(), lambda: self.report(waiting))
+
+    def having(self, wanted: Callable[[str], bool]) -> Having:
+        begun, unbegun = self._local.having(wanted)
+        begun += [token for token in self._holders if wanted(token.key)]
+        unbegun += [token for token in self._ready if wanted(token.key)]
+        return Having(begun, unbegun)
 
     async def drain(self, grace_s: float) -> None:
         """Hand out nothing more, and let what runs, here and on other workers, end by itself for at most `grace_s`.

@@ -14,25 +14,17 @@ is adopted all the same if nobody has taken it when the worker comes.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from understudy_runtime.core.matching import Matching, Offer, need_of
-from understudy_runtime.core.messages import Dispatch, Token
+from understudy_runtime.core.messages import Dispatch, Identity, Token, identity_of
 
 RECONNECT_S: Final = 6.0
 """How long workers of the node that was here before may take to come back: one pause of theirs, and a bit."""
 
 MAX_PAST: Final = 64
 """So many more deadlines may be kept than attempts that wait, before those of others are cleared away."""
-
-
-class Identity(NamedTuple):
-    """An attempt, however often it was given out."""
-
-    key: str
-    execution: int
-    call: int
-    attempt: int
 
 
 class Waits(NamedTuple):
@@ -67,6 +59,9 @@ class Ready:
             self._kept[token] = waits
         else:
             self._line_up(waits)
+
+    def __iter__(self) -> Iterator[Token]:
+        return iter(self._waits)
 
     def release(self) -> None:
         """Let those that were kept back stand in line."""
@@ -124,7 +119,3 @@ class Ready:
     def _line_up(self, waits: Waits) -> None:
         dispatch = waits.dispatch
         self._matching.add(dispatch.token, need_of(dispatch), dispatch.options.priority, waits.since)
-
-
-def identity_of(token: Token) -> Identity:
-    return Identity(token.key, token.execution, token.call, token.attempt)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
@@ -173,6 +173,9 @@ class Watching:
 
     def __len__(self) -> int:
         return len(self._watches)
+
+    def __iter__(self) -> Iterator[Token]:
+        return iter(self._watches)
 
     @property
     def polling(self) -> bool:

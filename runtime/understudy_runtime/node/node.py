@@ -19,7 +19,7 @@ from understudy_runtime.actors.engine import Engine
 from understudy_runtime.actors.sharding import Sharding
 from understudy_runtime.core.actor import ActorMachine
 from understudy_runtime.core.keys import RUN, SCHEDULE
-from understudy_runtime.core.membership import Member
+from understudy_runtime.core.membership import Member, Owner
 from understudy_runtime.core.messages import Machine
 from understudy_runtime.core.ports import Clock, ShardedStore, Store
 from understudy_runtime.core.run import RunMachine
@@ -30,6 +30,7 @@ from understudy_runtime.execution.pool import WorkerPool
 from understudy_runtime.execution.program import Watchdog
 from understudy_runtime.execution.programs import AppPrograms
 from understudy_runtime.execution.wire import LogStyle
+from understudy_runtime.node.attempts import Attempts
 from understudy_runtime.node.bridge import Bridge
 from understudy_runtime.node.clocks import SharedClock
 from understudy_runtime.node.doors import LocalDoor
@@ -92,9 +93,13 @@ class Node:
 
     async def drain(self, grace_s: float) -> None:
         """Start no more attempts, and let those that run end by themselves for at most `grace_s`; of a cluster's nodes,
-        hand the shards over meanwhile."""
-        leaving = [] if self.seat is None else [self.seat.leave(grace_s)]
-        await asyncio.gather((self.pool or self.executor).drain(grace_s), *leaving)
+        hand the shards over meanwhile, and leave then."""
+        ends = (self.pool or self.executor).drain(grace_s)
+        if self.seat is None:
+            await ends
+        else:
+            await asyncio.gather(ends, self.seat.give_away(grace_s))
+            await self.seat.leave()
 
 
 @asynccontextmanager
@@ -133,11 +138,14 @@ async def running(
         watchdog.start()
         pool = WorkerPool(clock, local, node=name, run_tasks=settings.run_tasks) if settings.workers else None
         executor = pool or local
+        attempts = None
+        if sharding is not None:
+            attempts = Attempts(executor, sharding, clock, Owner(name, member.incarnation))
         engine = Engine(
             clock=clock,
             store=store,
             programs=programs,
-            executor=executor,
+            executor=attempts or executor,
             machine_of=machine_for(machines, actors),
             build=build,
             memory_bytes=settings.resident_bytes,
@@ -145,11 +153,14 @@ async def running(
             on_failed=on_failed,
             sharding=sharding,
         )
-        executor.open(engine.report)
         seat = None
-        if clustering is not None and sharding is not None:
+        if clustering is None or sharding is None or attempts is None:
+            executor.open(engine.report)
+        else:
+            attempts.serve(engine)
+            executor.open(attempts.report)
             seat = Seat(
-                clustering, member, engine, sharding, clock,
+                clustering, member, engine, sharding, attempts, clock,
                 opened=lambda: declare(engine, settings.namespace, apps, sharding.has),
             )  # fmt: skip
 
@@ -166,7 +177,7 @@ async def running(
                 await declare(engine, settings.namespace, apps)
             yield Node(name, engine, local, pool, door, door_over, settings.namespace, seat)
         finally:
-            await executor.close(settings.grace_s)
+            await (attempts or executor).close(settings.grace_s)
             if seat is not None:
                 await seat.close()
             await engine.close()

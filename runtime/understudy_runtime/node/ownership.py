@@ -1,8 +1,8 @@
 """Which shards this node runs: it follows the plan that all nodes compute alike, one small step after another.
 
-    orphan ──claim──► begun ──open──► ours ──seal──► handed over ──► another's
-              etcd      store's        turns           etcd, under the successor's session
-                        next term      are taken
+    orphan ──claim──► begun ──open──► ours ──seal──► told ──► handed over ──► another's
+              etcd      store's        turns           what     etcd, under the successor's session
+                        next term      are taken       goes on
 
 The coordinator says who ought to run a shard, the store says who may. So a node first puts its name to an orphan, then
 begins the shard's next term in the store, with the term that it saw *before*, and only then reads what is in it. A
@@ -51,6 +51,10 @@ class Host(Protocol):
         """Take no more for them, and return once all that they decided is durable and let out."""
         ...
 
+    async def hand_over(self, shards: Collection[int], to: str) -> None:
+        """Tell the node that is to have these sealed shards next what goes on for them. Takes a bounded time."""
+        ...
+
     def drop_shards(self, shards: Collection[int], why: str) -> None:
         """Forget them at once: what is not durable never was."""
         ...
@@ -68,6 +72,7 @@ class Ownership:
         self._stepped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._ours: set[int] = set()
+        self._handing_over = False
         self._shards: Collection[int] = ()
         self.member = member
         self.changed: Callable[[View], None] = lambda view: None
@@ -97,9 +102,8 @@ class Ownership:
         self.changed(view)
         self._wake.set()
 
-    async def leave(self, grace_s: float) -> None:
-        """Hand everything over to the others, if there are any, for at most `grace_s`; then leave the cluster."""
-        await self._give_away(grace_s)
+    async def leave(self) -> None:
+        """Leave the cluster; what has not been given away is sealed first."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -114,9 +118,8 @@ class Ownership:
         self._drop(set(shards) & self._ours, "another node has them by now")
         self._wake.set()
 
-    # ---
-
-    async def _give_away(self, grace_s: float) -> None:
+    async def give_away(self, grace_s: float) -> None:
+        """Hand everything over to the others, if there are any, for at most `grace_s`."""
         self.member = msgspec.structs.replace(self.member, leaving=True)
         until = self._clock.now() + grace_s
         try:
@@ -125,9 +128,11 @@ class Ownership:
             log.warning("the others could not be told that this node leaves", why=str(error))
             return
         self._wake.set()
-        while self._ours and self._clock.now() < until and self._others():
+        while (self._ours or self._handing_over) and self._clock.now() < until and self._others():
             self._stepped.clear()
             await self._wait(self._stepped, min(TICK_S, until - self._clock.now()))
+
+    # ---
 
     def _others(self) -> bool:
         return any(name != self.member.node for name in self.view.takers)
@@ -206,13 +211,25 @@ class Ownership:
         going = [shard for shard in going if view.owners.get(shard) == self._me][:SEALING]
         if not going:
             return False
+        self._handing_over = True
+        try:
+            await self._hand_over(view, {shard: planned[shard] for shard in going})
+        finally:
+            self._handing_over = False
+        return True
+
+    async def _hand_over(self, view: View, planned: Mapping[int, str]) -> None:
+        going = tuple(planned)
         await self._host.seal_shards(going)
         self._ours -= set(going)
         await self._store.release(going)
+        successors = {planned[shard] for shard in going}
+        await asyncio.gather(
+            *(self._host.hand_over([shard for shard in going if planned[shard] == node], node) for node in successors)
+        )
         for shard in going:
             if not await self._coordinator.hand_over(shard, view.members[planned[shard]]):
                 await self._coordinator.give_up(shard)
-        return True
 
     async def _let_all_go(self) -> None:
         if not self._ours:

@@ -1,7 +1,7 @@
-"""What an engine has for actors of other nodes, and what others have for its own: wakes and reports.
+"""What an engine has for actors of other nodes, and what others have for its own: wakes here, attempts in `attempts`.
 
 Wakes for one node are collected for as long as the loop is busy with what it has. Whatever is refused or lost on the
-way is made up for: mail by the next scan, an attempt's report by its run's owner, who dispatches it again.
+way is made up for: mail by the next scan, an attempt's report by its run's owner, who asks again or dispatches it anew.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import msgspec
 import structlog
 
 from understudy_runtime.core.membership import View
-from understudy_runtime.core.messages import AnyMessage
+from understudy_runtime.core.messages import AnyMessage, AttemptEnded
 from understudy_runtime.core.ports import Report
 from understudy_runtime.core.transport import Envelope, Transport, Wake
 from understudy_runtime.core.transport import Report as ReportEnvelope
+from understudy_runtime.node.attempts import Attempts
 from understudy_runtime.rpc.routes import Routes
 
 WAKES_AT_ONCE: Final = 1_000
 """Keys in one envelope."""
 
 log = structlog.get_logger("understudy.cluster")
-_encoder: Final = msgspec.json.Encoder()
 _decode: Final = msgspec.json.Decoder(Report).decode
 
 
@@ -46,6 +46,7 @@ class Post:
         engine: Receives,
         transport: Transport,
         routes: Routes,
+        attempts: Attempts,
         *,
         scan: Callable[[], None],
         lost: Callable[[Collection[int]], None],
@@ -53,6 +54,7 @@ class Post:
         self._engine = engine
         self._transport = transport
         self._routes = routes
+        self._attempts = attempts
         self._scan = scan
         self._lost = lost
         self._wakes: dict[str, dict[str, None]] = {}
@@ -62,6 +64,7 @@ class Post:
         """Who is there, from now on."""
         self._nodes = tuple(view.members)
         self._transport.members(view)
+        self._attempts.members(view)
 
     # --- Elsewhere
 
@@ -74,9 +77,7 @@ class Post:
         self._wakes.setdefault(member.node, {})[key] = None
 
     def report(self, report: Report) -> None:
-        member = self._routes.where(report.token.key)
-        if member is not None:
-            self._transport.send(member.node, ReportEnvelope(_encoder.encode(report)))
+        self._attempts.pass_on(report)
 
     def lost(self, shards: Collection[int]) -> None:
         self._lost(shards)
@@ -99,6 +100,8 @@ class Post:
                 self._engine.wake(keys)
             case ReportEnvelope(body=body):
                 self._take(from_node, body)
+            case _:
+                self._attempts.on_envelope(from_node, envelope)
 
     def on_broken(self, node: str) -> None:
         """Nobody knows any longer which actors were to be woken there, or who runs them now: all are asked to look."""
@@ -112,5 +115,8 @@ class Post:
         except msgspec.MsgspecError as error:
             log.warning("a report could not be read", node=from_node, why=str(error))
             return
+        # One for an actor that is not here any more is told to its next owner, when that asks for it.
         if self._routes.here(report.token.key):
+            if type(report) is AttemptEnded:
+                self._attempts.reported(report.token)
             self._engine.deliver(report.token.key, report)

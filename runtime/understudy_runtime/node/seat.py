@@ -1,7 +1,8 @@
 """A node's seat in a cluster: everything that makes it one of many, put together.
 
-    Ownership   which shards the engine runs          Post         wakes and reports, to other nodes and from them
+    Ownership   which shards the engine runs          Post         wakes, to other nodes and from them
     ViewRoutes  who runs an actor                     Forwarding   calls for actors of other nodes
+    Attempts    which run here for other nodes' actors, and elsewhere for this one's
 
 Taken on the engine's loop: made before the door is opened, because that serves the other nodes too, and joined after,
 because the others are told the door's address.
@@ -24,6 +25,7 @@ from understudy_runtime.actors.engine import Engine
 from understudy_runtime.actors.sharding import Sharding
 from understudy_runtime.core.membership import Coordinator, Member, View
 from understudy_runtime.core.ports import Clock, ShardRow
+from understudy_runtime.node.attempts import Attempts
 from understudy_runtime.node.ownership import Ownership
 from understudy_runtime.node.post import Post
 from understudy_runtime.rpc.calls import Calls
@@ -38,6 +40,8 @@ from understudy_runtime.rpc.server import Stream
 
 SCAN_S: Final = 30.0
 """Mail that nobody was told of is found after so long at the latest."""
+FLUSH_S: Final = 1.0
+"""How long a node that leaves waits until all that it has told others has arrived."""
 BEAT_S: Final = 0.5
 STUCK_S: Final = 5.0
 """A loop that has not come round for so long lets the session end, so that others take over."""
@@ -65,12 +69,14 @@ class Seat:
         member: Member,
         engine: Engine,
         sharding: Sharding,
+        attempts: Attempts,
         clock: Clock,
         *,
         opened: Callable[[], Awaitable[None]],
     ) -> None:
         self._engine = engine
         self._sharding = sharding
+        self._attempts = attempts
         self._clock = clock
         self._opened = opened
         self._beat = Beat()
@@ -79,7 +85,8 @@ class Seat:
         self.routes = ViewRoutes(member.node, lambda: sharding.store.shards, lambda: self.view, sharding.has)
         self.neighbours = Neighbours(clustering.access)
         self._peers = Peers(Identity(clustering.cluster, member.node, member.incarnation), access=clustering.access)
-        self._post = Post(engine, self._peers, self.routes, scan=self._scan_soon, lost=self.ownership.lost)
+        attempts.connect(self._peers.send)
+        self._post = Post(engine, self._peers, self.routes, attempts, scan=self._scan_soon, lost=self.ownership.lost)
         self._peers.listen(self._post)
         self._scanner: asyncio.Task[None] | None = None
         self._scan_now = asyncio.Event()
@@ -90,6 +97,7 @@ class Seat:
         ]  # fmt: skip
         """Told of each new view of the cluster."""
         sharding.elsewhere = self._post
+        sharding.attempts = attempts
         self.ownership.changed = self._look
 
     @property
@@ -119,9 +127,15 @@ class Seat:
         await self.ownership.start()
         self._scanner = asyncio.get_running_loop().create_task(self._scan())
 
-    async def leave(self, grace_s: float) -> None:
-        """Hand all shards over, if there are others, within `grace_s`."""
-        await self.ownership.leave(grace_s)
+    async def give_away(self, grace_s: float) -> None:
+        """Hand all shards over, if there are others, within `grace_s`. Attempts here go on meanwhile."""
+        await self.ownership.give_away(grace_s)
+
+    async def leave(self) -> None:
+        """Be no member any more. What runs here still is given back to those who wait for it."""
+        await self._attempts.give_back()
+        await self._peers.flush(FLUSH_S)
+        await self.ownership.leave()
 
     async def close(self) -> None:
         if self._scanner is not None:
@@ -137,12 +151,17 @@ class Seat:
         # Before anything is delivered from these shards' new term: what an earlier term has sent comes first.
         await self._engine.scan()
         await self._engine.open_shards(shards)
+        self._attempts.opened(shards)
+        self._attempts.members(self.view)
         self.routes.tell()
         await self._opened()
 
     async def seal_shards(self, shards: Collection[int]) -> None:
         await self._engine.seal_shards(shards)
         self.routes.tell()
+
+    async def hand_over(self, shards: Collection[int], to: str) -> None:
+        await self._attempts.hand_over(shards, to)
 
     def drop_shards(self, shards: Collection[int], why: str) -> None:
         self._engine.drop_shards(shards, why)

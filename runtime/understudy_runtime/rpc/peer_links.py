@@ -115,15 +115,21 @@ class Peers:
         self.refused += 1
         return False
 
-    async def close(self, grace_s: float = 1.0) -> None:
-        """End all streams; those that are up get `grace_s` to have everything acknowledged."""
-        self._closed = True
+    async def flush(self, within_s: float) -> bool:
+        """Returns when those to whom there is a stream have acknowledged everything; False if it takes longer."""
         try:
-            async with asyncio.timeout(grace_s):
+            async with asyncio.timeout(within_s):
                 while any(peer.stream is not None and peer.conversation.unacknowledged for peer in self._all()):
                     self._quiet.clear()
                     await self._quiet.wait()
         except TimeoutError:
+            return False
+        return True
+
+    async def close(self, grace_s: float = 1.0) -> None:
+        """End all streams; those that are up get `grace_s` to have everything acknowledged."""
+        self._closed = True
+        if not await self.flush(grace_s):
             log.warning("leaving with envelopes that were not acknowledged", nodes=dict(self.unacknowledged))
         for peer in self._all():
             self._stop(peer, f"{self.own.node} leaves")
