@@ -12,7 +12,7 @@ import pytest
 from tests.cluster.servers import EtcdServer
 from tests.node.nodes import PATIENCE_S, NodeProcess
 from tests.storage.database import Database, running_database
-from understudy_proto.v1 import nodes_pb2
+from understudy_proto.v1 import nodes_pb2, runs_pb2
 
 pytestmark = pytest.mark.slow
 
@@ -37,8 +37,12 @@ def note(file: str, *words: object) -> None:
 @app.task
 async def slow(name: str) -> str:
     note("starts", name, os.getpid())
-    while not Path("go").exists():
-        await asyncio.sleep(0.02)
+    try:
+        while not Path("go").exists():
+            await asyncio.sleep(0.02)
+    except asyncio.CancelledError:
+        note("cancels", name)
+        raise
     return name
 
 @app.task
@@ -85,13 +89,20 @@ class Town:
         self._store = database.url(shards=SHARDS)
         self._etcd = etcd
         self.nodes: dict[str, NodeProcess] = {}
+        self._workers: list[NodeProcess] = []
 
-    def begin(self, name: str) -> NodeProcess:
+    def begin(self, name: str, *more: str) -> NodeProcess:
         options = ["--store", self._store, "--etcd", self._etcd.url, "--cluster", self.at.name, "--name", name]
         listen = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--grace-s", "60", "--log-format", "json"]
-        self.nodes[name] = node = NodeProcess(self.at, ["node", "moves.py", *options, *listen])
+        self.nodes[name] = node = NodeProcess(self.at, ["node", "moves.py", *options, *listen, *more])
         assert node.address
         return node
+
+    def worker(self, of: NodeProcess) -> NodeProcess:
+        options = ["--connect", of.address, "--grace-s", "0", "--log-format", "json"]
+        worker = NodeProcess(self.at, ["worker", "moves.py", *options])
+        self._workers.append(worker)
+        return worker
 
     def lines(self, file: str) -> list[list[str]]:
         path = self.at / file
@@ -117,8 +128,8 @@ class Town:
         (self.at / "go").touch()
 
     def close(self) -> None:
-        for node in self.nodes.values():
-            node.close()
+        for process in (*self._workers, *self.nodes.values()):
+            process.close()
 
 
 def until(true: Callable[[], object]) -> None:
@@ -180,3 +191,27 @@ def test_the_old_node_polls_no_more_once_another_does(town: Town) -> None:
     town.go()
     assert [town.nodes["bob"].client().result(run) for run in runs] == [str(number) for number in range(RUNS)]
     assert len(town.lines("submits")) == RUNS
+
+
+def test_on_a_worker_of_the_old_node_it_goes_on_and_is_cancelled_and_begun_anew_from_the_next(town: Town) -> None:
+    ann = town.begin("ann", "--no-run-tasks")
+    worker = town.worker(ann)
+    runs = [ann.client().start("waiting", f'["{number}"]') for number in range(RUNS)]
+    until(lambda: len(town.lines("starts")) == RUNS)
+    bob = town.begin("bob")
+    town.until_shared("ann", "bob")
+    client = bob.client()
+    for run in runs[::2]:
+        client.call("RunService/CancelRun", runs_pb2.CancelRunRequest(run_id=run), runs_pb2.CancelRunResponse)
+    until(lambda: len(town.lines("cancels")) == len(runs[::2]))
+    assert len(town.lines("starts")) == RUNS
+    worker.signal(signal.SIGTERM)
+    ann.signal(signal.SIGTERM)
+    town.until_shared("bob")
+    town.go()
+    for number, run in list(enumerate(runs))[1::2]:
+        assert client.result(run) == [f"{number}-{step}" for step in ("first", "second", "third")]
+    again = [name for name, _ in town.lines("starts") if name.endswith("first")]
+    assert sorted(again) == sorted(
+        [f"{number}-first" for number in range(RUNS)] + [f"{n}-first" for n in range(1, RUNS, 2)]
+    )

@@ -160,6 +160,15 @@ def test_a_ready_task_goes_to_a_worker_that_has_granted_credit_and_its_end_is_re
     assert worker.settled == [Settled(token, stale=False)]
 
 
+def test_what_a_worker_has_has_begun_and_what_waits_for_one_has_not(world: World) -> None:
+    tokens = world.start(3)
+    worker = world.worker(slots=2, credits=2)
+    assert world.pool.having(lambda key: True) == (tokens[:2], tokens[2:])
+    worker.finish(*tokens[:2], credits=2)
+    assert world.pool.having(lambda key: True) == (tokens[2:], [])
+    assert world.pool.having(lambda key: False) == ([], [])
+
+
 def test_five_tasks_on_five_idle_workers_are_one_each(world: World) -> None:
     workers = [world.worker(f"w{n}") for n in range(5)]
     for _ in range(10):

@@ -23,6 +23,16 @@ async def test_no_more_threads_run_than_are_allowed(desk: Desk) -> None:
     assert [await desk.result(token) for token in tokens] == ["released"] * 3
 
 
+async def test_the_executor_tells_what_has_begun_from_what_waits_for_a_slot(desk: Desk) -> None:
+    tokens = desk.dispatch_all([("thread_waits_for_gate",)] * 3)
+    assert desk.executor.having(lambda key: key == "test/run/r1") == (tokens[:2], tokens[2:])
+    assert desk.executor.having(lambda key: key != "test/run/r1") == ([], [])
+    sample.gate.set()
+    for token in tokens:
+        await desk.ended(token)
+    assert desk.executor.having(lambda key: True) == ([], [])
+
+
 @pytest.mark.parametrize(("kind", "type"), [("exit", "SystemExit"), ("stop", "StopIteration")])
 async def test_whatever_is_raised_fails_that_attempt_and_nothing_else(desk: Desk, kind: str, type: str) -> None:
     end = await desk.ended(desk.dispatch("thread_fails", kind))

@@ -268,6 +268,13 @@ async def test_cancelled_watch_reports_that_and_nothing_else(post: Post) -> None
     assert polled == [("a",), ("b",), ("b",)]
 
 
+async def test_a_watch_has_never_begun_even_in_the_middle_of_a_poll(post: Post) -> None:
+    [token] = post.watch("check_for_ever", "a")
+    post.clock.advance()
+    assert post.executor.polling
+    assert post.executor.having(lambda key: True) == ([], [token])
+
+
 async def test_watch_cancelled_in_the_middle_of_a_poll_ends_the_poll(post: Post) -> None:
     [token] = post.watch("check_for_ever", "a")
     post.clock.advance()

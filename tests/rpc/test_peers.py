@@ -18,9 +18,10 @@ from tests.node.authority import Authority
 from tests.rpc.conftest import Serve, soon, until
 from tests.rpc.test_reconnecting import Cable
 from understudy_proto.v1 import peers_pb2, peers_pb2_grpc
-from understudy_runtime.core.membership import Member, View
+from understudy_runtime.core.membership import Member, Owner, View
+from understudy_runtime.core.messages import Token
 from understudy_runtime.core.peering import Bounds
-from understudy_runtime.core.transport import Envelope, Report, Wake
+from understudy_runtime.core.transport import Adopt, Envelope, Keeping, Noted, Report, Stop, Unknown, Wake
 from understudy_runtime.rpc.access import AccessFile, new_token
 from understudy_runtime.rpc.credentials import Certificates
 from understudy_runtime.rpc.gate import Gate
@@ -122,6 +123,18 @@ async def test_envelopes_go_both_ways_in_order(begin: Begin) -> None:
     assert [envelope for envelope in b.got if envelope != Report(b"c")] == there
     await until(lambda: not any(count for end in (a, b, c) for count in end.peers.unacknowledged.values()))
     assert (a.broken, b.broken, c.broken) == ([], [], [])
+
+
+async def test_what_is_said_of_attempts_arrives_as_it_was_said(begin: Begin) -> None:
+    a, b = await begin("a"), await begin("b")
+    introduce(a, b)
+    tokens = (Token("default/run/é", 1, 2, 3, 4), Token("default/counter/c", 5, 6, 7, 8))
+    said: list[Envelope] = [
+        Keeping(9, Owner("c", "c-1"), tokens), Noted(9), Adopt(tokens), Unknown(tokens), Unknown(()), Stop(tokens)
+    ]  # fmt: skip
+    assert all(a.peers.send("b", envelope) for envelope in said)
+    await until(lambda: b.got == said)
+    assert await a.peers.flush(5.0)
 
 
 async def test_an_answer_may_be_sent_from_within(begin: Begin) -> None:
