@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from tests.actors.realm import Node, Realm, realm_of
 from tests.actors.lease_shapes import SCENARIOS
+from tests.actors.realm import Node, Realm, realm_of
 from tests.actors.test_any_crash import live
 from tests.actors.test_shards import end
 from tests.actors.world import T0, Outside, RecordedStore, run, starting

@@ -16,7 +16,7 @@ from tests.actors.test_any_crash import SETTLING_S, live
 from tests.actors.world import T0, Outside, RecordedStore, run, starting
 from understudy.errors import Misplaced
 from understudy_runtime.core.keys import shard_of
-from understudy_runtime.core.messages import Describe, Description, Started
+from understudy_runtime.core.messages import Describe, Description, Started, identity_of
 from understudy_runtime.core.transport import Wake
 
 pytestmark = pytest.mark.anyio
@@ -64,7 +64,7 @@ async def same_ends(scenario: Scenario, seed: int, moves: int, *, unplanned: boo
         await realm.rest(SETTLING_S)
         assert wrong_leases(realm.histories()) == []
         if not unplanned:
-            begun = [(effect.key, effect.token.attempt) for effect in realm.outside.effects]
+            begun = [identity_of(effect.token) for effect in realm.outside.effects]
             assert len(begun) == len(set(begun)), "no attempt was begun twice"
     assert ends == whole.ends
     if not unplanned:
