@@ -82,7 +82,7 @@ class House(World):
         self.attempts.on_envelope("bob", Adopt(tokens))
 
     def told(self) -> list[Report]:
-        return [_read(envelope.body) for node, envelope in self.sent if isinstance(envelope, ReportEnvelope)]
+        return [_read(envelope.body) for _, envelope in self.sent if isinstance(envelope, ReportEnvelope)]
 
     def of(self, kind: type[Envelope]) -> list[tuple[str, Envelope]]:
         return [(node, envelope) for node, envelope in self.sent if isinstance(envelope, kind)]

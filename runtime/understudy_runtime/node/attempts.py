@@ -95,6 +95,9 @@ class Attempts:
         self._executor.start(dispatches)
 
     def cancel(self, tokens: Sequence[Token]) -> None:
+        if not self._away:
+            self._executor.cancel(tokens)
+            return
         here: list[Token] = []
         away: dict[str, list[Token]] = {}
         for token in tokens:
