@@ -25,7 +25,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from understudy import App
+from understudy import App, task_info
 from understudy.jobs import Job, Status, done, pending
 
 app = App("moves")
@@ -36,7 +36,7 @@ def note(file: str, *words: object) -> None:
 
 @app.task
 async def slow(name: str) -> str:
-    note("starts", name, os.getpid())
+    note("starts", name, os.getpid(), task_info().attempt)
     try:
         while not Path("go").exists():
             await asyncio.sleep(0.02)
@@ -48,7 +48,7 @@ async def slow(name: str) -> str:
 @app.task
 def blocking(name: str) -> str:
     import time
-    note("starts", name, os.getpid())
+    note("starts", name, os.getpid(), task_info().attempt)
     while not Path("go").exists():
         time.sleep(0.02)
     return name
@@ -166,9 +166,9 @@ def test_a_task_runs_once_while_its_run_moves_and_moves_again_and_its_node_leave
         [f"{number}-{step}" for step in ("first", "second", "third")] for number in range(RUNS)
     ]
     assert ann.ended() == 0
-    starts = [name for name, _ in town.lines("starts")]
+    starts = [name for name, _, _ in town.lines("starts")]
     assert len(starts) == len(set(starts)) == 3 * RUNS
-    assert len({pid for name, pid in town.lines("starts") if name.endswith("first")}) == 1, "all at ann"
+    assert len({pid for name, pid, _ in town.lines("starts") if name.endswith("first")}) == 1, "all at ann"
 
 
 def test_the_old_node_polls_no_more_once_another_does(town: Town) -> None:
@@ -211,7 +211,24 @@ def test_on_a_worker_of_the_old_node_it_goes_on_and_is_cancelled_and_begun_anew_
     town.go()
     for number, run in list(enumerate(runs))[1::2]:
         assert client.result(run) == [f"{number}-{step}" for step in ("first", "second", "third")]
-    again = [name for name, _ in town.lines("starts") if name.endswith("first")]
+    again = [name for name, _, _ in town.lines("starts") if name.endswith("first")]
     assert sorted(again) == sorted(
         [f"{number}-first" for number in range(RUNS)] + [f"{n}-first" for n in range(1, RUNS, 2)]
     )
+
+
+def test_what_does_not_end_within_the_grace_of_its_node_is_begun_anew_at_no_cost(town: Town) -> None:
+    ann = town.begin("ann", "--grace-s", "1")
+    runs = [ann.client().start("waiting", f'["{number}"]') for number in range(RUNS)]
+    until(lambda: len(town.lines("starts")) == RUNS)
+    bob = town.begin("bob")
+    town.until_shared("ann", "bob")
+    ann.signal(signal.SIGTERM)
+    assert ann.ended() == 0
+    until(lambda: len(town.lines("starts")) == 2 * RUNS)
+    assert len(town.lines("cancels")) == RUNS
+    assert {attempt for _, _, attempt in town.lines("starts")} == {"1"}
+    town.go()
+    assert bob.client().result(runs[0]) == ["0-first", "0-second", "0-third"]
+    assert bob.logged("attempts elsewhere have to be repeated")["why"] == "node ann does not have it any more"
+    assert not [line for line in bob.lines if "where it ran, is gone" in line], "given back in time: no loss is counted"

@@ -257,10 +257,12 @@ class Attempts:
         self._changed.set()
         self._say(owner, Unknown, unknown, even_if_none=True)
 
-    def _fail(self, keeper: str, failed: Iterable[tuple[Token, Failure]]) -> None:
+    def _fail(self, keeper: str, failed: Sequence[tuple[Token, Failure]]) -> None:
+        if failed:
+            why = failed[0][1].message
+            log.warning("attempts elsewhere have to be repeated", attempts=len(failed), why=why)
         now = self._clock.now()
         for token, failure in failed:
-            log.warning("an attempt elsewhere is over", actor=token.key, why=failure.message)
             self._engine.deliver(token.key, AttemptEnded(token, failure=failure, node=keeper, ended_at=now))
 
     def _say(
