@@ -108,7 +108,9 @@ class Engine:
         self._loading = Loading(store, programs, self._loaded, self._revived, self._broken)
         self._residency = Residency(memory_bytes, self._park)
         shard = _one_shard if sharding is None else sharding.shard
-        self._careful = Careful(store, clock, shard, take=self._take_one, start=executor.start, drop=self.write_off, wake=self._wake)
+        self._careful = Careful(
+            store, clock, shard, take=self._take_one, start=executor.start, drop=self.write_off, wake=self._wake
+        )
         self._cautions = self._careful.cautions
         self._failure: StoreError | None = None
         self.attempts_out = 0

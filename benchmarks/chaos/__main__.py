@@ -1,0 +1,92 @@
+"""python -m benchmarks.chaos --seconds N [--nodes 3] [--users 10] [--seed S] [--json] [--keep]
+
+Starts etcd, PostgreSQL and some nodes on this machine, keeps them busy, and kills, stops and restarts parts of them at
+random for so long. Then everything is healed, and what was acknowledged is looked for. Exit code 1 if anything was
+lost, stuck or doubled: see `checks.Found` for what these mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.chaos import app, cluster
+from benchmarks.chaos.checks import Found, check
+from benchmarks.chaos.faults import Faults
+from benchmarks.chaos.load import Load
+from understudy.client import connect
+
+ENDS_S = 90.0
+"""What runs may take to end once everything is healed."""
+
+
+class Report(msgspec.Struct):
+    seconds: float
+    seed: int
+    runs: int
+    kills: int
+    lost: int
+    stuck: int
+    repeated: int
+    doubled: int
+    faults: dict[str, int]
+    failed_calls: dict[str, int]
+    why: list[str]
+
+
+async def chaos(folder: Path, seconds: float, nodes: int, users: int, seed: int) -> Report:
+    async with cluster.running(folder) as made:
+        names = [f"n{number + 1}" for number in range(nodes)]
+        await made.begin(*names)
+        async with connect(made.addresses, app.app, patience="60s") as client:
+            load, faults = Load(client, seed), Faults(made, seed)
+            loading = asyncio.create_task(load.run(users))
+            await faults.run(seconds)
+            await faults.heal()
+            load.stop()
+            await loading
+            found = await check(client, load.promised, folder, ENDS_S)
+            return report(seconds, seed, load, faults, found)
+
+
+def report(seconds: float, seed: int, load: Load, faults: Faults, found: Found) -> Report:
+    done = faults.done
+    return Report(
+        seconds, seed, len(load.promised.runs), done["kill"] + done["kill_all"], found.lost, found.stuck,
+        found.repeated, found.doubled, dict(done), dict(load.promised.failed), found.why,
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--users", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with logs and data")
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="understudy-chaos-"))
+    try:
+        done = asyncio.run(chaos(folder, given.seconds, given.nodes, given.users, given.seed))
+    finally:
+        if given.keep:
+            print(f"kept: {folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    if given.json:
+        print(msgspec.json.encode(done).decode())
+    else:
+        for name, value in msgspec.structs.asdict(done).items():
+            print(f"{name:>14}  {value}")
+    sys.exit(1 if done.lost or done.stuck or done.doubled else 0)
+
+
+if __name__ == "__main__":
+    main()

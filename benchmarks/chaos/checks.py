@@ -1,0 +1,120 @@
+"""What was promised, against what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter as Counts
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.chaos.app import LOCKS, Counter
+from benchmarks.chaos.load import Promised
+from understudy import Client
+from understudy.errors import UnderstudyError, UnknownName
+from understudy.remote.door import RemoteDoor
+
+PAGE = 1_000
+
+
+class Found(msgspec.Struct):
+    """`lost`: acknowledged, and not there, or not as it was acknowledged: runs, things told, things added.
+
+    `stuck`: runs that had not ended in time after everything was healed. `repeated`: attempts of tasks that were begun
+    again, as they may be. `doubled`: things that were done twice although they must not be: told or added twice, a
+    fence given to two users, a lock that two had at once. `why` has the first few of all that is wrong.
+    """
+
+    lost: int = 0
+    stuck: int = 0
+    repeated: int = 0
+    doubled: int = 0
+    why: list[str] = []
+
+    def wrong(self, kind: str, why: str) -> None:
+        setattr(self, kind, getattr(self, kind) + 1)
+        if len(self.why) < 20:
+            self.why.append(f"{kind}: {why}")
+
+
+async def check(client: Client, promised: Promised, folder: Path, within_s: float) -> Found:
+    found = Found()
+    await asyncio.gather(*(_run(client, promised, name, found, within_s) for name in promised.runs))
+    for name in promised.added.keys() | promised.unsure.keys():
+        await _counter(client, promised, name, found)
+    for number in range(LOCKS):
+        await _lock(client, f"lock/lock-{number}", found)
+    _uses(folder, found)
+    began = Counts(_lines(folder / "began.txt"))
+    found.repeated = sum(began.values()) - len(began)
+    return found
+
+
+async def _run(client: Client, promised: Promised, name: str, found: Found, within_s: float) -> None:
+    try:
+        async with asyncio.timeout(within_s):
+            result = await client.handle(name).result()
+    except TimeoutError:
+        try:
+            described = await client.handle(name).describe()
+            found.wrong("stuck", f"{name} is {described.status}: {described}")
+        except UnknownName as error:
+            found.wrong("lost", f"{name}: {error}")
+        return
+    except UnderstudyError as error:
+        found.wrong("lost", f"{name}: {type(error).__name__}: {error}")
+        return
+    wanted = promised.runs[name]
+    if wanted is not None and result != wanted:
+        found.wrong("lost" if _is_less(result, wanted) else "doubled", f"{name} came to {result}, not {wanted}")
+
+
+def _is_less(result: object, wanted: object) -> bool:
+    return isinstance(result, list) and isinstance(wanted, list) and len(set(result)) < len(wanted)
+
+
+async def _counter(client: Client, promised: Promised, name: str, found: Found) -> None:
+    value = await client.ask(Counter.at(name), Counter.add, 0)
+    added, unsure = promised.added.get(name, 0), promised.unsure.get(name, 0)
+    if value < added:
+        found.wrong("lost", f"{name} is {value}, and {added} were acknowledged")
+    if value > added + unsure:
+        found.wrong("doubled", f"{name} is {value}, of {added} acknowledged and {unsure} unsure ones")
+
+
+async def _lock(client: Client, address: str, found: Found) -> None:
+    """By its journal, as one after the other had it."""
+    assert isinstance(client.door, RemoteDoor)
+    held: set[int] = set()
+    seq, last = 0, 0
+    while True:
+        try:
+            turns = await client.door.resource_history(address, seq, PAGE)
+        except UnknownName:
+            return  # nobody wanted it
+        if not turns:
+            return
+        for turn in turns:
+            seq = turn.seq
+            for record in turn.records:
+                if record["t"] == "LeaseGranted":
+                    if held or record["fence"] <= last:
+                        found.wrong("doubled", f"{address} turn {seq}: {record} while {held} held it, after {last}")
+                    last = record["fence"]
+                    held.add(last)
+                elif record["t"] == "LeaseOver":
+                    held.discard(record["fence"])
+
+
+def _uses(folder: Path, found: Found) -> None:
+    """A fence that two users had; what was done under a smaller fence after a larger one had been seen is refused by
+    the system that is told the fence, and is not counted."""
+    users: dict[tuple[str, int], str] = {}
+    for line in _lines(folder / "used.txt"):
+        name, fence, user, *_ = line.split()
+        if users.setdefault((name, int(fence)), user) != user:
+            found.wrong("doubled", f"fence {fence} of {name} was {users[name, int(fence)]}'s and {user}'s")
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
