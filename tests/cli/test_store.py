@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 
@@ -67,7 +68,7 @@ def test_a_backup_can_be_taken_while_a_node_writes_and_nothing_is_restored_over_
     assert ids(cli, "--store", "restored.db") == ["halting"]
 
 
-def test_runs_that_closed_long_ago_are_pruned(cli: Cli) -> None:
+def an_old_run_and_a_new_one(cli: Cli) -> None:
     for name in ("old", "new"):
         total(cli, name)
     con = sqlite3.connect(cli.at / STORE)
@@ -76,6 +77,19 @@ def test_runs_that_closed_long_ago_are_pruned(cli: Cli) -> None:
             "UPDATE actor SET closed_at = ?1, created_at = ?1 WHERE key LIKE '%/old'", (time.time() - 31 * 86_400,)
         )
     con.close()
+
+
+def test_a_node_deletes_runs_that_closed_longer_ago_than_it_is_told_to_keep_them(cli: Cli) -> None:
+    an_old_run_and_a_new_one(cli)
+    node = cli.start("node", "shop.py", "--listen", "127.0.0.1:0", "--retention", "30d", "--log-format", "json")
+    assert node.stderr is not None
+    said = next(line for line in node.stderr if "old runs deleted" in line)
+    assert json.loads(said)["runs"] == 1
+    assert ids(cli) == ["new"], "while the node runs"
+
+
+def test_runs_that_closed_long_ago_are_pruned(cli: Cli) -> None:
+    an_old_run_and_a_new_one(cli)
     assert cli("store", "prune", "--older-than", "30d", "--dry-run").out == "1 runs would be deleted\n"
     assert ids(cli) == ["new", "old"]
     assert cli("store", "prune", "--older-than", "30d", "--json").json == {"runs": 1, "deleted": True}

@@ -45,7 +45,7 @@ BUILT_IN: Final = (LOCK, SEMAPHORE)
 MAX_LISTED: Final = 1_000
 
 
-def resource_machines(apps: Iterable[App], node: str, epoch: Callable[[], int]) -> dict[str, Machine[Any]]:
+def resource_machines(apps: Iterable[App], node: str, epoch: Callable[[], int] = int) -> dict[str, Machine[Any]]:
     """By kind: those of the apps' types, of locks and of semaphores. `epoch`: the store's."""
     machines: dict[str, Machine[Any]] = {kind: ResourceMachine(ResourceOptions(kind), node, epoch) for kind in BUILT_IN}
     for name, definition in _types(apps).items():
