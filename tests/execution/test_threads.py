@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import Raw
 
 from tests.execution import sample
 from tests.execution.conftest import Desk
+from understudy.options import TaskOptions
+from understudy_runtime.core.messages import Dispatch, Token
 
 pytestmark = pytest.mark.anyio
 
@@ -27,8 +30,13 @@ async def test_the_executor_tells_what_has_begun_from_what_waits_for_a_slot(desk
     tokens = desk.dispatch_all([("thread_waits_for_gate",)] * 3)
     assert desk.executor.having(lambda key: key == "test/run/r1") == (tokens[:2], tokens[2:])
     assert desk.executor.having(lambda key: key != "test/run/r1") == ([], [])
+    submit = Dispatch(
+        Token("test/job", 1, 1, 1, 1), "thread_echo", Raw(b'{"args":[1]}'), TaskOptions(), "k", local=True
+    )
+    desk.executor.start([submit])
+    assert desk.executor.having(lambda key: key == "test/job") == ([submit.token], []), "it may not be repeated lightly"
     sample.gate.set()
-    for token in tokens:
+    for token in (*tokens, submit.token):
         await desk.ended(token)
     assert desk.executor.having(lambda key: True) == ([], [])
 

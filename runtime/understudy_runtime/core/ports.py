@@ -375,7 +375,10 @@ class Executor(Protocol):
 
 
 class Having(NamedTuple):
-    """What an executor has: what has `begun`, and what has not, or is watched."""
+    """What an executor has: what has `begun`, and what has not, or is watched.
+
+    What is `local` counts as begun: that a submit or a call of a driver never was, nobody could tell once it is gone.
+    """
 
     begun: list[Token]
     unbegun: list[Token]

@@ -135,7 +135,9 @@ class LocalExecutor:
         having = Having([], [token for token in self._watching if wanted(token.key)])
         for token, attempt in self._attempts.items():
             if wanted(token.key):
-                (having.begun if attempt.placed else having.unbegun).append(token)
+                # Of a submit or of a call of a driver nobody could tell later on that it had not begun.
+                has_begun = attempt.placed or attempt.dispatch.local
+                (having.begun if has_begun else having.unbegun).append(token)
         return having
 
     def count(self, task: str, failure: Failure | None, seconds: float) -> None:
