@@ -108,7 +108,7 @@ class Careful:
         for dispatch in [each for each in self._attempts if self._shard(each.token.key) in gone]:
             self._attempts.remove(dispatch)
             self._drop(dispatch.token)
-        self._moved.set()
+        self._wait_no_longer()
 
     def close(self) -> None:
         if self._worker is not None:
@@ -153,7 +153,13 @@ class Careful:
         if now is not None and now.began_at == kept.began_at:
             log.info("run as usual again", shard=shard)
             del self.cautions[shard]
-            self._moved.set()
+            self._wait_no_longer()
+
+    def _wait_no_longer(self) -> None:
+        """For what runs of a shard that is not run with care any more."""
+        if self._running is not None and self._shard(self._running.key) not in self.cautions:
+            self._running = None
+        self._moved.set()
 
     def _work(self) -> None:
         self._busy = True
@@ -198,7 +204,10 @@ class Careful:
         if shard in self.cautions:
             suspects.add(shard)
             await self._suspect(shard, token.key)
-            self._running = token
+            if shard not in self._had:  # it has left meanwhile
+                self._drop(token)
+                return
+            self._running = token if shard in self.cautions else None
             self._clock.call_at(self._clock.now() + ATTEMPT_S, lambda: self.ended(token))
         self._start([dispatch])
 
