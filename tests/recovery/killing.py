@@ -24,7 +24,8 @@ def live(program: ModuleType, folder: Path, seconds: float | None) -> bool:
     """One life of the process: whether it came to its end before it was killed, so many seconds after it was ready."""
     with begun(program, folder) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
+        while (line := process.stdout.readline()) != b"ready\n":
+            assert line, "it has ended"  # else it is a log line: that it is run with care, for one
         try:
             return process.wait(PATIENCE_S if seconds is None else seconds) == 0
         except subprocess.TimeoutExpired:
