@@ -28,7 +28,7 @@ class Promised(msgspec.Struct):
     runs: dict[str, object] = {}
     added: dict[str, int] = {}
     unsure: dict[str, int] = {}
-    failed: Counts[str] = msgspec.field(default_factory=Counts)
+    failed: Counts[str] = msgspec.field(default_factory=Counts[str])
 
 
 class Load:

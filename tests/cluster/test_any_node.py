@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import anyio
 import pytest
@@ -12,9 +12,11 @@ from tests.cluster.neighbourhood import LONG_S, Neighbourhood, neighbourhood
 from tests.rpc.shop import Approval, Counter, app, brochure, checkout, tally
 from understudy import AlreadyExists, BadRequest, Client, UnknownName, lock
 from understudy.client import connect
+from understudy.cluster import NodeInfo
 from understudy.context import Granted
 from understudy.remote.door import RemoteDoor
 from understudy.resource_door import resource_door
+from understudy_runtime.node.serving import OneNode
 from understudy_runtime.rpc.methods import FULL_NAMES
 from understudy_runtime.rpc.routing import ANYWHERE, KEY_OF
 
@@ -235,6 +237,31 @@ async def test_every_node_tells_of_all(three: Neighbourhood) -> None:
     three.cluster.expire("cyd")
     lost = await remote(three.clients["ann"]).list_nodes()
     assert next(node.status for node in lost if node.node_id == "cyd") in ("lost", "active")
+
+
+async def test_who_asks_a_node_that_goes_meanwhile_gets_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing a channel cancels what waits on it, which must not pass for a caller who has given up."""
+    asked = asyncio.Event()
+
+    async def silent(self: OneNode) -> list[NodeInfo]:
+        asked.set()
+        await asyncio.Event().wait()
+        return []
+
+    async with neighbourhood("ann", "bob") as made:
+        ann = remote(made.clients["ann"])
+        real = OneNode.nodes
+
+        async def nodes(self: OneNode) -> Sequence[NodeInfo]:
+            return await (silent(self) if self.address == made.addresses["bob"] else real(self))
+
+        monkeypatch.setattr(OneNode, "nodes", nodes)
+        listing = asyncio.create_task(ann.list_nodes())
+        await asked.wait()
+        made.cluster.expire("bob")
+        with anyio.fail_after(LONG_S):
+            found = {node.node_id: node.trouble for node in await listing}
+        assert found["bob"]
 
 
 async def test_a_node_is_asked_to_leave_through_any_other() -> None:

@@ -269,8 +269,9 @@ async def test_a_node_that_is_cut_off_from_postgresql_alone_gives_its_shards_up(
         async with connect(f"{n1.address},{n2.address}", shop.app) as client:
             runs = await listeners(client, 30)
             wire.cut()
-            await without_shards(cluster, n3.name)
+            # It notices by what it is asked to do.
             await all_end(client, runs)
+            await without_shards(cluster, n3.name)
             wire.mend()
             await settled(cluster, NODES)
             assert await soon(client.run(chain, 5)) == 5

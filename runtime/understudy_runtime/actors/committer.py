@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from understudy_runtime.actors.cell import Cell, ReplyTo
@@ -147,6 +147,20 @@ class Committer:
                     entry.reply_to(told)
         self._waiting = [entry for entry in self._waiting if why(entry.cell) is None]
         return [entry for entry in batch if why(entry.cell) is None]
+
+    def forget(self, cells: Collection[Cell], told: Callable[[Cell], BaseException]) -> None:
+        """These are another node's: what waits of them is not written, and nobody waits for what is on its way.
+
+        Whether that is durable their next owner finds in the store, if it is asked again.
+        """
+        for entry in (*self._running, *self._waiting, *self._durable):
+            if entry.cell in cells and entry.reply_to is not None:
+                entry.reply_to(told(entry.cell))
+                entry.reply_to = None
+        for entry in self._waiting:
+            if entry.cell in cells:
+                entry.cell.uncommitted -= 1
+        self._waiting = [entry for entry in self._waiting if entry.cell not in cells]
 
     def resume(self) -> None:
         """Take turns in again after a failure: of actors that were loaded anew."""

@@ -618,8 +618,10 @@ class Engine:
         assert sharding is not None
         were_open = sharding.close(shards)
         self._careful.forget(shards)
-        for cell in sharding.among(self._cells.values(), shards):
+        gone = sharding.among(self._cells.values(), shards)
+        for cell in gone:
             self._let_go(cell)
+        self._committer.forget({cell for cell in gone if cell.uncommitted}, lambda cell: misplaced(cell.key))
         self._forget_watchers(shards)
         sharding.stop_attempts(were_open)
 

@@ -74,6 +74,8 @@ class Ownership:
         self._ours: set[int] = set()
         self._handing_over = False
         self._shards: Collection[int] = ()
+        self._unfit = False
+        """The store does not answer this node: it takes no shards."""
         self.member = member
         self.changed: Callable[[View], None] = lambda view: None
         """Told of each new view, before anything is done about it."""
@@ -162,6 +164,8 @@ class Ownership:
         if self._store.silent_s > SILENCE_S:
             await self._let_all_go()
             return False
+        if self._unfit:
+            await self._be_fit_again()
         self._drop({shard for shard in self._ours if not self._may_keep(view.owners.get(shard))}, "they were taken")
         if self._coordinator.session_left_s <= 0:
             return False
@@ -232,12 +236,20 @@ class Ownership:
                 await self._coordinator.give_up(shard)
 
     async def _let_all_go(self) -> None:
-        if not self._ours:
-            return
+        """As long as it stays a taker, the others would leave its share to it."""
         gone = tuple(self._ours)
         self._drop(set(gone), f"the store has been silent for more than {SILENCE_S:g} s")
+        if not self._unfit:
+            self._unfit = True
+            await self._coordinator.announce(msgspec.structs.replace(self.member, leaving=True))
         for shard in gone:
             await self._coordinator.give_up(shard)
+
+    async def _be_fit_again(self) -> None:
+        """Once the store answers; StoreError if it does not."""
+        await self._store.read_shards()
+        await self._coordinator.announce(self.member)
+        self._unfit = False
 
     def _drop(self, shards: set[int], why: str) -> None:
         if shards:

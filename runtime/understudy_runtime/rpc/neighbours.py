@@ -7,7 +7,8 @@ it in, which also tries again. So a node that knows no better than the one that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc.aio
@@ -104,10 +105,8 @@ class _Line:
             request_serializer=_serialized,
             response_deserializer=message_factory.GetMessageClass(RESPONSES[method]).FromString,
         )
-        try:
+        with self._told():
             return await call(request, timeout=timeout_s, metadata=self._metadata)
-        except grpc.aio.AioRpcError as error:
-            raise of_status(error) from None
 
     async def stream(self, method: str, request: Message) -> AsyncIterator[Any]:
         call: Any = self._channel.unary_stream(
@@ -115,11 +114,23 @@ class _Line:
             request_serializer=_serialized,
             response_deserializer=message_factory.GetMessageClass(RESPONSES[method]).FromString,
         )
-        try:
+        with self._told():
             async for response in call(request, metadata=self._metadata):
                 yield response
+
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        """What grpc raises, as what it means here."""
+        try:
+            yield
         except grpc.aio.AioRpcError as error:
             raise of_status(error) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Nobody cancelled the task: the channel was closed, because that life of the node is over.
+            raise Unreachable(f"the node at {self.address} is gone") from None
 
     def end(self) -> None:
         """Whoever waits for it is told so."""

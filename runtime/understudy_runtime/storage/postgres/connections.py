@@ -178,10 +178,17 @@ class Connections:
         self._patience_s = patience_s
         self._greet = greet
         self._asked_at: list[float] = []
+        self.answered_at = 0.0
+        """When anything was last answered, in the loop's time."""
+
+    @property
+    def asked_at(self) -> float | None:
+        """Since when something has been asked without an answer, in the loop's time."""
+        return self._asked_at[0] if self._asked_at else None
 
     @property
     def silent_s(self) -> float:
-        return asyncio.get_running_loop().time() - self._asked_at[0] if self._asked_at else 0.0
+        return silence(self)
 
     async def ask(self, question: Callable[[Connection], Awaitable[T]], patience_s: float = FOREVER) -> T:
         """The answer, or the driver's last error. `patience_s`: if that is less than what it has anyway."""
@@ -190,7 +197,9 @@ class Connections:
         async with self._slots:
             self._asked_at.append(asked_at)
             try:
-                return await self._insist(question, asked_at + min(patience_s, self._patience_s))
+                answer = await self._insist(question, asked_at + min(patience_s, self._patience_s))
+                self.answered_at = loop.time()
+                return answer
             finally:
                 self._asked_at.remove(asked_at)
 
@@ -259,3 +268,12 @@ class Connections:
 
 def as_store_error(address: Address, error: Exception) -> StoreError:
     return error if isinstance(error, StoreError) else StoreError(explain(address.shown, error))
+
+
+def silence(*several: Connections) -> float:
+    """For how long something has been asked without anything being answered, in seconds; 0.0 if nothing is asked."""
+    asked = [at for each in several if (at := each.asked_at) is not None]
+    if not asked:
+        return 0.0
+    since = max(min(asked), *(each.answered_at for each in several))
+    return asyncio.get_running_loop().time() - since

@@ -10,6 +10,7 @@ from typing import Final
 from understudy.errors import StoreError
 from understudy_runtime.core.ports import ActorRow, CommitFailed, InboxRow, JournalRow, Loaded, ShardRow, TurnWrite
 from understudy_runtime.storage.postgres.address import parse
+from understudy_runtime.storage.postgres.connections import silence
 from understudy_runtime.storage.postgres.opened import Opened
 from understudy_runtime.storage.postgres.reader import Reader
 
@@ -129,7 +130,7 @@ class PostgresStore:
 
     @property
     def silent_s(self) -> float:
-        return self._at_work.writing.silent_s
+        return silence(self._at_work.writing, self._at_work.reading)
 
     async def read_shards(self) -> list[ShardRow]:
         return await self._reader.shards()
