@@ -136,6 +136,13 @@ class Careful:
         kept = {dispatch.token for dispatch in careful}
         return [dispatch for dispatch in dispatches if dispatch.token not in kept]
 
+    def cancelled(self, tokens: Sequence[Token]) -> None:
+        """These are about to be cancelled: what is kept back of them is begun first, so that its end is reported."""
+        wanted = set(tokens)
+        for dispatch in [each for each in self._attempts if each.token in wanted]:
+            self._attempts.remove(dispatch)
+            self._start([dispatch])
+
     def moved(self) -> None:
         """Something has been released, loaded or revived, or has failed."""
         self._moved.set()

@@ -539,6 +539,8 @@ class Engine:
             self.attempts_out += len(starts) - len(watched)
             self._executor.start(self._careful.hold(starts) if self._cautions else starts)
         if stops:
+            if self._cautions:
+                self._careful.cancelled(stops)
             self._executor.cancel(stops)
 
     def _pass_mail(self, cell: Cell, write: TurnWrite, decision: Decision) -> None:
