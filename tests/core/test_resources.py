@@ -26,7 +26,14 @@ from understudy_runtime.core.resource.messages import (
     SetCapacity,
     SettleResource,
 )
-from understudy_runtime.core.resource.records import IntentNoted, LeaseOver, ResourceCommanded, ResourceMoved
+from understudy_runtime.core.resource.records import (
+    IntentNoted,
+    LeaseOver,
+    ResourceCommanded,
+    ResourceMoved,
+    WaitEnded,
+    WaitRenewed,
+)
 from understudy_runtime.core.resource.states import TRANSITIONS, diagram
 
 
@@ -578,6 +585,39 @@ def test_a_client_that_does_not_renew_loses_its_lease_and_is_told_so() -> None:
     assert "not renewed in time and expired" in refused.message
     assert isinstance(bench.release(client("c"), fence).reply, Accepted)
     assert bench.state.life.leases == 1
+
+
+def test_a_client_that_has_stopped_asking_is_passed_over() -> None:
+    """It may have been killed while it waited: the next one must not wait for its lease to expire."""
+    bench = lock()
+    bench.acquire("a")
+    for who in ("dead", "dead too"):
+        bench.acquire(client(who), ttl_s=30.0)
+    alive = bench.acquire(client("alive"), ttl_s=30.0)
+    assert isinstance(alive.reply, Later)
+    bench.acquire("b")
+    bench.wait(20)
+    assert isinstance(bench.acquire(client("alive"), ttl_s=30.0, still=True).reply, Accepted)
+    bench.wait(20)
+    bench.release("a")
+    assert bench.granted()[-1] == str(alive.reply.delivery)
+    assert [(ended.holder, ended.why) for ended in bench.records(WaitEnded)] == [
+        (name(client("dead")), "silent"),
+        (name(client("dead too")), "silent"),
+    ]
+    bench.release(client("alive"))
+    assert bench.granted()[-1] == name(run("b")), "a run's request lives as long as the run"
+
+
+def test_that_a_client_still_waits_is_noted_now_and_then() -> None:
+    bench = lock()
+    bench.acquire("a")
+    bench.acquire(client("c"), ttl_s=40.0)
+    for _ in range(100):
+        bench.wait(1)
+        bench.acquire(client("c"), ttl_s=40.0, still=True)
+    assert 100 // 11 <= len(bench.records(WaitRenewed)) <= 10
+    assert not bench.acquire(client("nobody"), ttl_s=40.0, still=True).append, "it asks for nothing"
 
 
 def test_a_lease_of_a_run_does_not_expire() -> None:

@@ -43,6 +43,8 @@ from understudy_runtime.rpc.ports import ResourcePlace
 
 BUILT_IN: Final = (LOCK, SEMAPHORE)
 MAX_LISTED: Final = 1_000
+STILL: Final = 3
+"""How often, within the ttl of the lease that it wants, a client that waits says so."""
 
 
 def resource_machines(apps: Iterable[App], node: str, epoch: Callable[[], int] = int) -> dict[str, Machine[Any]]:
@@ -154,15 +156,34 @@ class LocalResources:
             request.capacity,
             checked_ttl(ttl_s),
         )
-        try:
-            async with asyncio.timeout(patience_s):
-                settled: Settled = await self._tell_resource(request.address, acquire)
-        except TimeoutError:
+        settled = await self._wait_for(request.address, acquire, ttl_s, patience_s)
+        if settled is None:
             return None
         if settled.failure is not None or settled.result is None:
             raise decode_lease_failure(settled.failure or Failure("Withdrawn", "the request was taken back"))
         grant = _decode_grant(settled.result)
         return Granted(0, grant.fence, grant.units, bytes(grant.handle or b"null"))
+
+    async def _wait_for(
+        self, address: str, acquire: AcquireLease, ttl_s: float, patience_s: float | None
+    ) -> Settled | None:
+        """How it ended; None after `patience_s`. As long as the caller waits, the resource is told so now and then."""
+        key, still = self._resource(address), msgspec.structs.replace(acquire, still=True)
+        loop = asyncio.get_running_loop()
+        until = None if patience_s is None else loop.time() + patience_s
+        every_s = ttl_s / STILL
+        waiting = loop.create_task(self._tell_resource(address, acquire))
+        try:
+            while True:
+                left_s = every_s if until is None else min(every_s, until - loop.time())
+                if (await asyncio.wait([waiting], timeout=max(0.0, left_s)))[0]:
+                    settled: Settled = waiting.result()
+                    return settled
+                if until is not None and loop.time() >= until:
+                    return None
+                self._bridge.post(lambda engine: engine.deliver(key, still))
+        finally:
+            waiting.cancel()
 
     async def renew_lease(self, address: str, *, holder: str, fence: int, ttl_s: float) -> None:
         try:

@@ -37,6 +37,7 @@ from understudy_runtime.core.resource.records import (
     ResourceMoved,
     SpecGiven,
     WaitEnded,
+    WaitRenewed,
 )
 from understudy_runtime.core.resource.state import (
     MAX_ENDED,
@@ -268,6 +269,10 @@ def _shelve_granted(state: ResourceState, record: LeaseGranted, at: float) -> No
     _add_deadline(state, record.expires_at, name)
 
 
+def _shelve_wait_renewed(state: ResourceState, record: WaitRenewed, at: float) -> None:
+    state.waiters[record.holder] = replace(state.waiters[record.holder], asked_at=at)
+
+
 def _shelve_wait_ended(state: ResourceState, record: WaitEnded, at: float) -> None:
     _leave_queue(state, record.holder)
 
@@ -361,6 +366,7 @@ def _shelve_commanded(state: ResourceState, record: ResourceCommanded, at: float
 _SHELVES: Final[dict[type, Callable[[ResourceState, Any, float], None]]] = {
     LeaseAwaited: _shelve_awaited,
     LeaseGranted: _shelve_granted,
+    WaitRenewed: _shelve_wait_renewed,
     WaitEnded: _shelve_wait_ended,
     QueueFailed: _shelve_queue_failed,
     LeaseRenewed: _shelve_renewed,

@@ -30,6 +30,7 @@ from understudy_runtime.core.resource.records import (
     SpecGiven,
     WaitEnd,
     WaitEnded,
+    WaitRenewed,
 )
 from understudy_runtime.core.resource.state import (
     MAX_CAPACITY,
@@ -43,6 +44,8 @@ from understudy_runtime.core.resource.state import (
 )
 from understudy_runtime.core.resource.states import GRANTING
 
+NOTED: Final = 4
+"""So often at most, within its ttl, it is noted that a client still waits."""
 LEASE_LOST: Final = "LeaseLost"
 RESOURCE_FAILED: Final = "ResourceFailed"
 
@@ -55,7 +58,11 @@ def acquire(plan: Plan, message: AcquireLease) -> None:
     holder, state = message.holder, plan.state
     name = holder_name(holder)
     if (waiter := state.waiters.get(name)) is not None:
-        plan.decision.reply = Later(waiter.number)
+        _still_waits(plan, name, waiter)
+        plan.decision.reply = Accepted() if message.still else Later(waiter.number)
+        return
+    if message.still:
+        plan.decision.reply = Accepted()
         return
     if (lease := state.leases.get(name)) is not None:
         _grant_again(plan, lease)
@@ -67,6 +74,12 @@ def acquire(plan: Plan, message: AcquireLease) -> None:
         return
     _specify(plan, message)
     _enter(plan, name, message)
+
+
+def _still_waits(plan: Plan, name: str, waiter: Waiter) -> None:
+    """Noted now and then, so that a client that asks in a loop costs no more rows than one that waits."""
+    if waiter.ttl_s is not None and plan.now > max(waiter.since, waiter.asked_at) + waiter.ttl_s / NOTED:
+        plan.note(WaitRenewed(name))
 
 
 def _enter(plan: Plan, name: str, message: AcquireLease) -> None:
@@ -185,7 +198,9 @@ def serve(plan: Plan, rank: float | None = None) -> None:
         if last is not None and its_rank > last:
             return
         waiter = plan.state.waiters[name]
-        if waiter.units > plan.capacity:  # it has shrunk since, and the others must not wait for what cannot be
+        if waiter.is_silent(plan.now):
+            end_wait(plan, name, "silent")
+        elif waiter.units > plan.capacity:  # it has shrunk since, and the others must not wait for what cannot be
             end_wait(plan, name, "too_big")
         elif fits(plan, waiter.units, exclusive=waiter.exclusive):
             plan.gone.add(name)
@@ -250,6 +265,9 @@ def end_wait(plan: Plan, name: str, why: WaitEnd) -> None:
 
 def _why_not(plan: Plan, waiter: Waiter, why: WaitEnd) -> Failure:
     life = plan.life
+    if why == "silent":
+        text = f"nobody has asked for this lease of {plan.name} any more for {waiter.ttl_s:g} s; ask again"
+        return Failure("TimeoutError", text, kind="timeout", final=True)
     if why == "too_big":
         text = f"{waiter.units} units of {plan.name} are wanted, and it has {plan.capacity} now"
         return Failure("BadRequest", text, final=True)

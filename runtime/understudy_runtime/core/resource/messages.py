@@ -15,7 +15,9 @@ class AcquireLease(Message, frozen=True):
 
     A run is answered by an `Answer` whose result is a `LeaseGrant`, or whose failure is of the kind `timeout` when
     `wait_s` have passed first. A client gets `Later`, and `Settled` when it is granted; only its leases have a
-    `ttl_s`. `capacity` is what a semaphore is asked for with. Sent again by the same holder, it changes nothing.
+    `ttl_s`. `capacity` is what a semaphore is asked for with. Sent again by the same holder, it changes nothing, but
+    that a client's request lives on: one that was not asked for again within its `ttl_s` is not granted, because
+    whoever asked may be gone. `still`: all it is to say is that, and it is answered at once.
     """
 
     holder: Sender
@@ -27,6 +29,7 @@ class AcquireLease(Message, frozen=True):
     digest: str = ""
     capacity: int | None = None
     ttl_s: float | None = None
+    still: bool = False
 
 
 class ReleaseLease(Message, frozen=True):

@@ -15,7 +15,7 @@ What = Literal["create", "find", "destroy", "verify", "scale", "list", "stray"]
 """What is asked of the driver: `verify` is a single `check` of what a destroy of unknown outcome has left, and `stray`
 the destroy of something that `list` knows and nobody uses.
 """
-WaitEnd = Literal["withdrawn", "timeout", "too_big"]
+WaitEnd = Literal["withdrawn", "timeout", "too_big", "silent"]
 LeaseEnd = Literal["released", "expired", "revoked", "gone"]
 
 
@@ -92,6 +92,12 @@ class LeaseGranted(Note, frozen=True):
     waited: bool = False
     ttl_s: float | None = None
     expires_at: float | None = None
+
+
+class WaitRenewed(Note, frozen=True):
+    """A client says that it still waits."""
+
+    holder: str
 
 
 class WaitEnded(Note, frozen=True):
@@ -223,6 +229,7 @@ ResourceRecord = (
     | ResourceDoomed
     | LeaseAwaited
     | LeaseGranted
+    | WaitRenewed
     | WaitEnded
     | QueueFailed
     | LeaseRenewed

@@ -101,7 +101,9 @@ class Life(msgspec.Struct, omit_defaults=True):
 
 
 class Waiter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A request in the queue. `number` is what a client's answer is known by."""
+    """A request in the queue. `number` is what a client's answer is known by; `asked_at` is when a client last said
+    that it waits, if that was not `since`.
+    """
 
     holder: Sender
     number: int
@@ -112,6 +114,11 @@ class Waiter(msgspec.Struct, frozen=True, omit_defaults=True):
     priority: int = 0
     deadline: float | None = None
     ttl_s: float | None = None
+    asked_at: float = 0.0
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it is a client's, and so old that the client may be gone."""
+        return self.ttl_s is not None and now > max(self.since, self.asked_at) + self.ttl_s
 
 
 class Lease(msgspec.Struct, frozen=True, omit_defaults=True):
