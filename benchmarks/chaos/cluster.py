@@ -18,6 +18,7 @@ from tests.cluster.servers import EtcdServer, free_port
 from tests.storage.database import Database, running_database
 
 APP: Final = Path(__file__).with_name("app.py")
+ROOT: Final = Path(__file__).parents[2]
 SHARDS: Final = 64
 READY: Final = '"event": "the node is ready"'
 STARTS_S: Final = 60.0
@@ -46,7 +47,9 @@ class NodeOf:
         assert not self.alive
         self._read_from = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, cwd=self._at, stdout=log, stderr=log)
+            # Targets may be modules of this repository.
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
+            self._process = subprocess.Popen(self._command, cwd=self._at, env=environment, stdout=log, stderr=log)
 
     async def ready(self) -> None:
         """Returns when this life serves. RuntimeError if it ends before."""

@@ -19,7 +19,7 @@ import structlog
 from understudy.errors import StoreError
 from understudy_runtime.actors.cell import Cell, Phase
 from understudy_runtime.core import caution
-from understudy_runtime.core.caution import SHORT_S, Caution
+from understudy_runtime.core.caution import SHORT_S, Caution, Suspect
 from understudy_runtime.core.keys import ACTOR_PREFIX, RUN, kind_of
 from understudy_runtime.core.messages import Dispatch, Token
 from understudy_runtime.core.ports import Clock
@@ -84,7 +84,8 @@ class Careful:
         await self._store.note({shard: caution.encode(kept) for shard, (kept, _) in begun.items()})
         self._had.update(shards)
         for shard, (kept, poisoned) in begun.items():
-            self.poisoned |= poisoned
+            if poisoned:
+                self.poisoned.add(poisoned)
             if kept.careful:
                 self.cautions[shard] = kept
                 log.warning("run with care: it has outlived nobody lately", shard=shard, deaths=kept.deaths)
@@ -185,7 +186,7 @@ class Careful:
                 # What is running stays named; it does not keep turns waiting.
                 await self._until(lambda: self._running is None or bool(self._cells))
         for shard in suspects & self.cautions.keys():
-            await self._suspect(shard, "")
+            await self._suspect(shard, None)
         self._busy = bool(self._cells or self._attempts)
         if self._busy:
             self._worker = asyncio.get_running_loop().create_task(self._one_by_one())
@@ -195,12 +196,12 @@ class Careful:
         shard = self._shard(cell.key)
         if shard in self.cautions and self._may_take(cell):
             suspects.add(shard)
-            await self._suspect(shard, cell.key)
+            await self._suspect(shard, Suspect(cell.key, "turn", _which(cell.mailbox[0].message)))
             if self._may_take(cell):
                 self._take(cell)
                 await self._until(lambda: cell.phase is not Phase.REVIVING and not cell.uncommitted)
             if self._running is not None:
-                await self._suspect(self._shard(self._running.key), self._running.key)
+                await self._suspect(self._shard(self._running.key), _attempt(self._running))
         self._wake(cell)
 
     def _may_take(self, cell: Cell) -> bool:
@@ -210,7 +211,7 @@ class Careful:
         token, shard = dispatch.token, self._shard(dispatch.token.key)
         if shard in self.cautions:
             suspects.add(shard)
-            await self._suspect(shard, token.key)
+            await self._suspect(shard, _attempt(token))
             if shard not in self._had:  # it has left meanwhile
                 self._drop(token)
                 return
@@ -218,15 +219,15 @@ class Careful:
             self._clock.call_at(self._clock.now() + ATTEMPT_S, lambda: self.ended(token))
         self._start([dispatch])
 
-    async def _suspect(self, shard: int, actor: str) -> None:
+    async def _suspect(self, shard: int, suspect: Suspect | None) -> None:
         known = self.cautions.get(shard)
-        if known is None or known.suspect == actor:
+        if known is None or known.suspect == suspect:
             return
-        kept = self.cautions[shard] = caution.suspecting(known, actor)
+        kept = self.cautions[shard] = caution.suspecting(known, suspect)
         try:
             await self._store.note({shard: caution.encode(kept)})
         except StoreError as error:
-            log.warning("it cannot be written down who is begun with", actor=actor, why=str(error))
+            log.warning("it cannot be written down what is begun", suspect=suspect, why=str(error))
 
     async def _until(self, true: Callable[[], bool]) -> None:
         while not true() and self.cautions:
@@ -234,3 +235,14 @@ class Careful:
             self._busy = False
             await self._moved.wait()
         self._busy = True
+
+
+def _attempt(token: Token) -> Suspect:
+    return Suspect(token.key, "attempt", f"{token.call}.{token.attempt}")
+
+
+def _which(message: object) -> str:
+    """The same whenever this turn is taken again: dispatches, and numbers of turns, go on counting."""
+    token = getattr(message, "token", None)
+    place = f" {token.call}.{token.attempt}" if isinstance(token, Token) else ""
+    return f"{type(message).__name__}{place}"

@@ -66,7 +66,7 @@ TURNS_PER_COMMIT: Final = 256
 """Turns before the committer is asked to begin, if there are as many to take: small commits would cost more in all."""
 MAX_MAILBOX: Final = 10_000
 POISONED: Final = (
-    "nodes died twice in a turn of it, or in one of its tasks; see their logs, put that right, and release it"
+    "one node after the other died in the same turn or task of it; see their logs, put that right, and release it"
 )
 log = structlog.get_logger("understudy.engine")
 
