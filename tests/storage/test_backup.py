@@ -180,7 +180,8 @@ async def test_a_file_that_was_copied_by_other_means_is_adopted_in_its_place(pat
     await again.close()
     assert store.epoch == 0
     adopt(copied, NOW - 1000)
-    assert open_reader(copied).epoch == int(NOW * 1e6) + 1, "a clock that was set back changes nothing"
+    with open_reader(copied) as reader:
+        assert reader.epoch == int(NOW * 1e6) + 1, "a clock that was set back changes nothing"
 
 
 def test_a_damaged_store_makes_no_backup(path: Path) -> None:
