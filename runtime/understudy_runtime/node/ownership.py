@@ -30,7 +30,7 @@ from understudy_runtime.core.ports import Clock, ShardedStore
 
 OPENING: Final = 32
 """Shards opened in one step."""
-SEALING: Final = 8
+SEALING: Final = 4
 """Shards handed over in one step: they are out of reach for as long as it takes."""
 TICK_S: Final = 1.0
 """Between two looks when nothing has changed; after a failure, too."""
@@ -193,7 +193,8 @@ class Ownership:
         if not wanted:
             return False
         terms = {row.id: row.term for row in await self._store.read_shards()}
-        claimed = [shard for shard in wanted if await self._coordinator.claim(shard)]
+        # What was handed over is in this node's name already; whose it is in truth, the store's claim decides.
+        claimed = [shard for shard in wanted if shard in mine or await self._coordinator.claim(shard)]
         # In a pause since then the session may have ended, and another node may have read what we are to read now.
         if claimed and self._coordinator.session_left_s > 0:
             begun = await self._store.claim({shard: terms[shard] for shard in claimed})
