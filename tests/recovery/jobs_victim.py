@@ -72,7 +72,7 @@ class Found(Blind):
 
 blind = app.job(every="20ms")(Blind)
 found = app.job(every="20ms")(Found)
-late = app.job(name="Late", every="20ms", timeout="200ms", call_timeout="1s", retry=Retry(attempts=2, first="1ms"))(
+late = app.job(name="Late", every="20ms", timeout="500ms", call_timeout="1s", retry=Retry(attempts=2, first="1ms"))(
     Found
 )
 
