@@ -44,11 +44,39 @@ class Host:
         self._floor.look()
 
 
+class Store(MemoryStore):
+    """One that may have been silent for a while."""
+
+    silence_s = 0.0
+
+    @property
+    def silent_s(self) -> float:
+        return self.silence_s
+
+
+class Coordinator(LocalCoordinator):
+    """One that cannot be reached while it is `away`."""
+
+    away = False
+
+    async def announce(self, member: Member) -> None:
+        self._come()
+        await super().announce(member)
+
+    async def give_up(self, shard: int) -> None:
+        self._come()
+        await super().give_up(shard)
+
+    def _come(self) -> None:
+        if self.away:
+            raise CoordinatorError("it is away")
+
+
 class Node:
     def __init__(self, name: str, floor: Floor) -> None:
         self.host = Host(floor)
-        self.store = MemoryStore(floor.data)
-        self.coordinator = LocalCoordinator(floor.cluster, SystemClock())
+        self.store = Store(floor.data)
+        self.coordinator = Coordinator(floor.cluster, SystemClock())
         self.ownership = Ownership(
             self.coordinator, self.store, self.host, Member(name, f"{name}-1", f"{name}:1"), SystemClock()
         )
@@ -163,9 +191,35 @@ async def test_what_the_store_refuses_is_dropped_at_once(floor: Floor) -> None:
     await floor.until(floor.settled)
 
 
+async def test_shards_that_another_has_run_unnoticed_are_begun_anew(floor: Floor) -> None:
+    """As after a pause in which they were taken by a node that has died since: what is in memory of them is old."""
+    a = await floor.add("a")
+    await floor.until(floor.settled)
+    other = MemoryStore(floor.data)
+    await other.join("b", "b-1", 0.0)
+    await other.claim({shard.id: shard.term for shard in floor.data.shards if shard.id in (3, 4)})
+    await other.close()
+    floor.cluster.own({shard: owner for shard, owner in floor.cluster.view.owners.items() if shard > 5})
+    await floor.until(lambda: sorted(a.host.dropped) == [3, 4] and floor.settled())
+    assert a.store.terms == {shard.id: shard.term for shard in floor.data.shards}
+
+
+async def test_a_node_without_a_store_gives_way_although_it_could_not_say_so_at_once(floor: Floor) -> None:
+    a, b = await floor.add("a"), await floor.add("b")
+    await floor.until(floor.settled)
+    b.coordinator.away = True
+    b.store.silence_s = 60.0
+    await floor.until(lambda: not b.host.open)
+    assert len(a.host.open) < SHARDS
+    b.coordinator.away = False
+    await floor.until(lambda: len(a.host.open) == SHARDS)
+    b.store.silence_s = 0.0
+    await floor.until(floor.settled)
+
+
 async def test_a_cluster_and_a_store_of_different_sizes_do_not_go_together(floor: Floor) -> None:
     node = Node("a", floor)
-    node.coordinator = LocalCoordinator(LocalCluster(SHARDS + 1), SystemClock())
+    node.coordinator = Coordinator(LocalCluster(SHARDS + 1), SystemClock())
     node.ownership = Ownership(node.coordinator, node.store, node.host, Member("a", "a-1", ""), SystemClock())
     await node.store.join("a", "a-1", 0.0)
     with pytest.raises(CoordinatorError, match="the cluster has 25 shards and the store 24"):

@@ -162,7 +162,7 @@ class Ownership:
     async def _step(self, view: View) -> bool:
         """One step toward the plan; False if there is none to take now."""
         if self._store.silent_s > SILENCE_S:
-            await self._let_all_go()
+            await self._let_all_go(view)
             return False
         if self._unfit:
             await self._be_fit_again()
@@ -205,9 +205,16 @@ class Ownership:
         return bool(claimed)
 
     async def _claim_again(self, view: View) -> None:
-        """Shards that the node runs under a session that has ended meanwhile; unless others were faster."""
-        for shard in self._ours - set(view.owners):
-            await self._coordinator.claim(shard)
+        """Shards that the node runs under a session that has ended meanwhile; unless others were faster.
+
+        Others may have run them and gone before this node looked, and it would not hear of that before it writes: what
+        it has in memory would be waited for in vain. So it looks at the terms, once nobody else can begin one.
+        """
+        claimed = [shard for shard in self._ours - set(view.owners) if await self._coordinator.claim(shard)]
+        if claimed:
+            terms, held = {row.id: row.term for row in await self._store.read_shards()}, self._store.terms
+            lost = {shard for shard in claimed if terms[shard] != held.get(shard)}
+            self._drop(lost & self._ours, "others have run them since")
 
     # --- out
 
@@ -236,15 +243,17 @@ class Ownership:
             if not await self._coordinator.hand_over(shard, view.members[planned[shard]]):
                 await self._coordinator.give_up(shard)
 
-    async def _let_all_go(self) -> None:
-        """As long as it stays a taker, the others would leave its share to it."""
-        gone = tuple(self._ours)
-        self._drop(set(gone), f"the store has been silent for more than {SILENCE_S:g} s")
-        if not self._unfit:
-            self._unfit = True
+    async def _let_all_go(self, view: View) -> None:
+        """As long as it stays a taker, the others would leave its share to it. Again and again until that is seen to be
+        done: the coordinator may be out of reach as well."""
+        self._drop(set(self._ours), f"the store has been silent for more than {SILENCE_S:g} s")
+        self._unfit = True
+        seat = view.members.get(self.member.node)
+        if seat is None or not seat.leaving:
             await self._coordinator.announce(msgspec.structs.replace(self.member, leaving=True))
-        for shard in gone:
-            await self._coordinator.give_up(shard)
+        for shard, owner in view.owners.items():
+            if owner == self._me:
+                await self._coordinator.give_up(shard)
 
     async def _be_fit_again(self) -> None:
         """Once the store answers; StoreError if it does not."""
