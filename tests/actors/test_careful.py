@@ -12,7 +12,7 @@ from msgspec import Raw
 from tests.actors.world import T0, VirtualClock
 from understudy.options import TaskOptions
 from understudy_runtime.actors.careful import Careful
-from understudy_runtime.core.caution import MANY, SHORT_S, Caution, encode
+from understudy_runtime.core.caution import MANY, SHORT_S, Caution, decode, encode
 from understudy_runtime.core.messages import Dispatch, Token
 
 pytestmark = pytest.mark.anyio
@@ -27,33 +27,42 @@ class Notes:
         self.may_write = asyncio.Event()
         self.may_write.set()
 
+        self.kept: dict[int, Caution | None] = {SHARD: Caution(T0, MANY), SHARD + 1: Caution(T0, MANY)}
+
     async def notes(self, shards: Collection[int]) -> Mapping[int, bytes]:
-        return {SHARD: encode(Caution(T0, MANY))}
+        return {shard: encode(kept) for shard in shards if (kept := self.kept[shard]) is not None}
 
     async def note(self, notes: Mapping[int, bytes]) -> None:
         await self.may_write.wait()
+        self.kept |= {shard: decode(note) for shard, note in notes.items()}
+
+    @property
+    def suspects(self) -> dict[int, list[str]]:
+        return {shard: list(kept.suspects) for shard, kept in self.kept.items() if kept is not None and kept.suspects}
 
 
 class Care:
-    """One shard run with care, and what came of its attempts."""
+    """Shards run with care, and what came of their attempts. All actors are in the first, but for `elsewhere`."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Notes | None = None) -> None:
         self.started: list[Token] = []
         self.dropped: list[Token] = []
-        self.store = Notes()
+        self.store = store or Notes()
         self.clock = VirtualClock(T0)
         self.careful = Careful(
             self.store,
             self.clock,
-            lambda key: SHARD,
+            lambda key: SHARD + key.endswith("elsewhere"),
             take=lambda cell: None,
             start=lambda dispatches: self.started.extend(dispatch.token for dispatch in dispatches),
             drop=self.dropped.append,
             wake=lambda cell: None,
         )
 
-    async def hold(self) -> list[Token]:
-        tokens = [Token("default/run/a", 1, call, 1, 1) for call in (1, 2)]
+    async def hold(self, *actors: str, call: int = 1) -> list[Token]:
+        """Attempts of these actors, of which the first has begun."""
+        names = actors or ("default/run/a", "default/run/a")
+        tokens = [Token(name, 1, call + number, 1, 1) for number, name in enumerate(names)]
         held = self.careful.hold([Dispatch(token, "t", Raw(b"{}"), TaskOptions(), "k") for token in tokens])
         assert held == []
         await anyio.wait_all_tasks_blocked()
@@ -63,7 +72,7 @@ class Care:
 @pytest.fixture
 async def care() -> AsyncGenerator[Care]:
     made = Care()
-    await made.careful.begin([SHARD])
+    await made.careful.begin([SHARD, SHARD + 1])
     yield made
     made.careful.close()
 
@@ -92,3 +101,29 @@ async def test_what_runs_when_its_shard_is_trusted_again_keeps_nothing_waiting(c
     care.clock.advance()
     await anyio.wait_all_tasks_blocked()
     assert (care.started, care.dropped, care.careful.idle) == ([first, second], [], True)
+
+
+async def test_nobody_is_suspected_of_what_comes_after_him(care: Care) -> None:
+    """Else every node that dies names somebody in each of its shards."""
+    first, second = await care.hold("default/run/a", "default/run/elsewhere")
+    assert care.store.suspects == {SHARD: ["default/run/a"]}
+    care.careful.ended(first)
+    await anyio.wait_all_tasks_blocked()
+    assert care.store.suspects == {SHARD + 1: ["default/run/elsewhere"]}
+    care.careful.ended(second)
+    await anyio.wait_all_tasks_blocked()
+    assert care.store.suspects == {}
+
+
+async def test_a_busy_actor_is_not_held_when_its_node_dies_at_random_moments() -> None:
+    """It is written down whenever one does, and survives on the next what it was written down for."""
+    store = Notes()
+    for life in range(20):
+        care = Care(store)
+        await care.careful.begin([SHARD, SHARD + 1])
+        assert not care.careful.poisoned
+        survived, _ = await care.hold(call=life)
+        care.careful.ended(survived)
+        await anyio.wait_all_tasks_blocked()
+        assert care.store.suspects == {SHARD: ["default/run/a"]}
+        care.careful.close()

@@ -3,6 +3,9 @@
     mailbox ──► waits ──written down──► turn ──durable──► next          turns come before attempts, so that one that
     release ──► waits ──written down──► attempt ──ended──► next         kills its node is found first
 
+What is written down next also says that what was before has been survived. Actors that were found written down when
+their node died come after others, so that a node that is killed as soon as it lives does not name the same ones again.
+
 It ends by itself when the shard has been run for long enough: then whatever waits goes the ordinary way.
 """
 
@@ -14,20 +17,32 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, Protocol
 
+import msgspec
 import structlog
+from xxhash import xxh64_hexdigest
 
 from understudy.errors import StoreError
-from understudy_runtime.actors.cell import Cell, Phase
+from understudy_runtime.actors.cell import Cell, Phase, Query
 from understudy_runtime.core import caution
-from understudy_runtime.core.caution import SHORT_S, Caution, Suspect
+from understudy_runtime.core.caution import ATTEMPT, LOADED, SHORT_S, Caution
 from understudy_runtime.core.keys import ACTOR_PREFIX, RUN, kind_of
-from understudy_runtime.core.messages import Dispatch, Token
+from understudy_runtime.core.messages import (
+    AnyMessage,
+    AttemptEnded,
+    AttemptProgressed,
+    Dispatch,
+    Recovered,
+    Token,
+)
 from understudy_runtime.core.ports import Clock
 
+OTHERS_FIRST: Final = 10
+"""Turns of actors that nobody has named, between two of those that somebody has."""
 ATTEMPT_S: Final = 5.0
 """How long an attempt may keep others waiting: one that kills its node mostly does so at once."""
 
 log = structlog.get_logger("understudy.engine")
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Notes(Protocol):
@@ -63,8 +78,12 @@ class Careful:
         """Of the shards that are run with care now."""
         self._had: set[int] = set()
         self._cells: deque[Cell] = deque()
+        self._named: deque[Cell] = deque()
+        self._others = 0
         self._attempts: deque[Dispatch] = deque()
         self._running: Token | None = None
+        self._written: dict[int, Caution] = {}
+        """As the store has them."""
         self._moved = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._busy = False
@@ -84,10 +103,9 @@ class Careful:
         await self._store.note({shard: caution.encode(kept) for shard, (kept, _) in begun.items()})
         self._had.update(shards)
         for shard, (kept, poisoned) in begun.items():
-            if poisoned:
-                self.poisoned.add(poisoned)
+            self.poisoned |= poisoned
             if kept.careful:
-                self.cautions[shard] = kept
+                self.cautions[shard] = self._written[shard] = kept
                 log.warning("run with care: it has outlived nobody lately", shard=shard, deaths=kept.deaths)
                 self._clock.call_at(now + SHORT_S, partial(self._trust, shard, kept))
 
@@ -106,6 +124,7 @@ class Careful:
         self._had -= gone
         for shard in gone:
             self.cautions.pop(shard, None)
+            self._written.pop(shard, None)
         for dispatch in [each for each in self._attempts if self._shard(each.token.key) in gone]:
             self._attempts.remove(dispatch)
             self._drop(dispatch.token)
@@ -124,7 +143,8 @@ class Careful:
     def add(self, cell: Cell) -> None:
         """Take its turns, one after the other, when it is their time."""
         cell.queued = True
-        self._cells.append(cell)
+        known = self.cautions.get(self._shard(cell.key))
+        (self._named if known is not None and cell.key in known.named else self._cells).append(cell)
         self._work()
 
     def hold(self, dispatches: Sequence[Dispatch]) -> list[Dispatch]:
@@ -151,6 +171,7 @@ class Careful:
     def ended(self, token: Token) -> None:
         """The attempt has."""
         if token == self._running:
+            self._survived(token.key, _attempt(token))
             self._running = None
             self._moved.set()
 
@@ -176,42 +197,52 @@ class Careful:
             self._worker = asyncio.get_running_loop().create_task(self._one_by_one())
 
     async def _one_by_one(self) -> None:
-        suspects: set[int] = set()
-        while self._cells or self._attempts or self._running:
-            if self._cells:
-                await self._turn(self._cells.popleft(), suspects)
+        while self._has_cells or self._attempts or self._running:
+            if self._has_cells:
+                await self._turn(self._next())
             elif self._running is None:
-                await self._begin(self._attempts.popleft(), suspects)
+                await self._begin(self._attempts.popleft())
             else:
-                # What is running stays named; it does not keep turns waiting.
-                await self._until(lambda: self._running is None or bool(self._cells))
-        for shard in suspects & self.cautions.keys():
-            await self._suspect(shard, None)
-        self._busy = bool(self._cells or self._attempts)
+                # What is running stays suspected; it does not keep turns waiting.
+                await self._until(lambda: self._running is None or self._has_cells)
+        await self._suspect()
+        self._busy = bool(self._cells or self._named or self._attempts)
         if self._busy:
             self._worker = asyncio.get_running_loop().create_task(self._one_by_one())
 
-    async def _turn(self, cell: Cell, suspects: set[int]) -> None:
+    @property
+    def _has_cells(self) -> bool:
+        return bool(self._cells or self._named)
+
+    def _next(self) -> Cell:
+        if self._named and (not self._cells or self._others >= OTHERS_FIRST):
+            self._others = 0
+            return self._named.popleft()
+        self._others += 1
+        return self._cells.popleft()
+
+    async def _turn(self, cell: Cell) -> None:
         cell.queued = False
-        shard = self._shard(cell.key)
-        if shard in self.cautions and self._may_take(cell):
-            suspects.add(shard)
-            await self._suspect(shard, Suspect(cell.key, "turn", _which(cell.mailbox[0].message)))
-            if self._may_take(cell):
+        if self._shard(cell.key) in self.cautions and self._may_take(cell):
+            envelope = cell.mailbox[0]
+            doing = _doing(envelope.message)
+            await self._suspect((cell.key, doing))
+            if self._may_take(cell) and cell.mailbox[0] is envelope:
                 self._take(cell)
                 await self._until(lambda: cell.phase is not Phase.REVIVING and not cell.uncommitted)
-            if self._running is not None:
-                await self._suspect(self._shard(self._running.key), _attempt(self._running))
+                if not (
+                    cell.mailbox and cell.mailbox[0] is envelope
+                ):  # it was not only put back, to wait for the program
+                    self._survived(cell.key, doing)
         self._wake(cell)
 
     def _may_take(self, cell: Cell) -> bool:
         return cell.phase is Phase.READY and bool(cell.mailbox)
 
-    async def _begin(self, dispatch: Dispatch, suspects: set[int]) -> None:
+    async def _begin(self, dispatch: Dispatch) -> None:
         token, shard = dispatch.token, self._shard(dispatch.token.key)
         if shard in self.cautions:
-            suspects.add(shard)
-            await self._suspect(shard, _attempt(token))
+            await self._suspect((token.key, _attempt(token)))
             if shard not in self._had:  # it has left meanwhile
                 self._drop(token)
                 return
@@ -219,15 +250,30 @@ class Careful:
             self._clock.call_at(self._clock.now() + ATTEMPT_S, lambda: self.ended(token))
         self._start([dispatch])
 
-    async def _suspect(self, shard: int, suspect: Suspect | None) -> None:
-        known = self.cautions.get(shard)
-        if known is None or known.suspect == suspect:
+    async def _suspect(self, *doings: tuple[str, str]) -> None:
+        """Write down whose doing it is if the node dies now: of these actors, of the one whose attempt runs, and of
+        nobody else."""
+        running = [] if self._running is None else [(self._running.key, _attempt(self._running))]
+        wanted: dict[int, dict[str, str]] = {}
+        for actor, doing in (*running, *doings):
+            wanted.setdefault(self._shard(actor), {})[actor] = doing
+        for shard, known in list(self.cautions.items()):
+            if known.suspects or shard in wanted:
+                self.cautions[shard] = caution.suspecting(known, wanted.get(shard, {}))
+        changed = {shard: kept for shard, kept in self.cautions.items() if self._written.get(shard) != kept}
+        if not changed:
             return
-        kept = self.cautions[shard] = caution.suspecting(known, suspect)
         try:
-            await self._store.note({shard: caution.encode(kept)})
+            await self._store.note({shard: caution.encode(kept) for shard, kept in changed.items()})
         except StoreError as error:
-            log.warning("it cannot be written down what is begun", suspect=suspect, why=str(error))
+            log.warning("it cannot be written down who is begun with", actors=list(wanted.values()), why=str(error))
+        else:
+            self._written.update((shard, kept) for shard, kept in changed.items() if shard in self.cautions)
+
+    def _survived(self, actor: str, doing: str) -> None:
+        shard = self._shard(actor)
+        if (known := self.cautions.get(shard)) is not None:
+            self.cautions[shard] = caution.survived(known, actor, doing)
 
     async def _until(self, true: Callable[[], bool]) -> None:
         while not true() and self.cautions:
@@ -237,12 +283,16 @@ class Careful:
         self._busy = True
 
 
-def _attempt(token: Token) -> Suspect:
-    return Suspect(token.key, "attempt", f"{token.call}.{token.attempt}")
+def _attempt(token: Token) -> str:
+    """The same however often it is begun."""
+    return f"{ATTEMPT} {token.execution}.{token.call}"
 
 
-def _which(message: object) -> str:
-    """The same whenever this turn is taken again: dispatches, and numbers of turns, go on counting."""
-    token = getattr(message, "token", None)
-    place = f" {token.call}.{token.attempt}" if isinstance(token, Token) else ""
-    return f"{type(message).__name__}{place}"
+def _doing(message: AnyMessage | Query) -> str:
+    """The same when the same message comes again, on another node: dispatches go on counting."""
+    name = type(message).__name__
+    if isinstance(message, AttemptEnded | AttemptProgressed):
+        return f"{name} {message.token.execution}.{message.token.call}"
+    if isinstance(message, Recovered):
+        return LOADED
+    return f"{name} {xxh64_hexdigest(_encode(message))}"
