@@ -7,6 +7,7 @@ of several processes do not mix.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 from pathlib import Path
 
@@ -16,6 +17,8 @@ app = App("chaos")
 
 LOCKS = 5
 """Names of locks that runs share."""
+OUTSIDE = 2
+"""Names of locks that programs outside share."""
 
 
 def write(file: str, *words: object) -> None:
@@ -35,9 +38,22 @@ async def step(number: int) -> int:
 async def use(name: str, fence: int, user: str) -> int:
     """Something that is done under a lock, in a system that is told the fence."""
     write("began.txt", task_info().key)
-    write("used.txt", name, fence, user, task_info().key, os.getpid())
+    accepted = accept(name, fence)
+    write("used.txt" if accepted else "refused.txt", name, fence, user, task_info().key, os.getpid())
     await asyncio.sleep(0.02)
     return fence
+
+
+def accept(name: str, fence: int) -> bool:
+    """The outside system, which knows nothing of us: it takes no fence that is smaller than one it has seen."""
+    with Path(f"{name}.fence").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        seen = [int(line) for line in file.read().split()]
+        if seen and fence < seen[-1]:
+            return False
+        file.write(f"{fence}\n")
+        return True
 
 
 @app.workflow
@@ -94,3 +110,16 @@ class Counter(Actor):
     async def add(self, n: int) -> int:
         self.value += n
         return self.value
+
+
+@app.actor
+class Diary(Actor):
+    words: list[str] = []
+
+    @handler
+    def note(self, word: str) -> None:
+        self.words.append(word)
+
+    @handler
+    def read(self) -> list[str]:
+        return self.words

@@ -9,33 +9,66 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter as Counts
+from collections.abc import Coroutine
 
 import msgspec
 
-from benchmarks.chaos.app import LOCKS, Counter, Listener, chain, family, locked, naps
-from understudy import Client
-from understudy.errors import UnderstudyError
+from benchmarks.chaos.app import LOCKS, OUTSIDE, Counter, Diary, Listener, chain, family, locked, naps
+from understudy import Client, lock
+from understudy.errors import LeaseLost, UnderstudyError
 
 COUNTERS = 8
 TOLD = 5
 """Things that each listener hears."""
+PAGE_WORDS = 50
+"""Words in one diary."""
+HOLDERS = 4
+"""Programs outside that want the same locks."""
+TTL = "3s"
+CANCELLED = "cancelled"
 
 
 class Promised(msgspec.Struct):
-    """`runs`: what each acknowledged run is to return (None: whatever it is). `added`: to each counter, acknowledged,
-    and `unsure` ones, whose call failed. `failed`: calls, by the kind of error."""
+    """`runs`: what each acknowledged run is to return (None: whatever it is; CANCELLED: it was told to end). `heard`:
+    what each listener was told. `added`: to each counter, acknowledged, and `unsure` ones, whose call failed. `noted`:
+    in each diary, in their order. `failed`: calls, by the kind of error."""
 
     runs: dict[str, object] = {}
+    heard: dict[str, list[int]] = {}
     added: dict[str, int] = {}
     unsure: dict[str, int] = {}
+    noted: dict[str, list[str]] = {}
     failed: Counts[str] = msgspec.field(default_factory=Counts[str])
 
 
+class Witness:
+    """Sees who is inside of which lock, without asking the cluster. `wrong` is what must never be seen."""
+
+    def __init__(self) -> None:
+        self.wrong: list[str] = []
+        self.grants = 0
+        self._inside: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+
+    def enter(self, name: str, fence: int) -> None:
+        self.grants += 1
+        if name in self._inside:
+            self.wrong.append(f"{name} was had with fences {self._inside[name]} and {fence} at once")
+        if fence <= self._last.get(name, 0):
+            self.wrong.append(f"{name} was had with fence {fence} after {self._last[name]}")
+        self._inside[name] = self._last[name] = fence
+
+    def leave(self, name: str, fence: int) -> None:
+        if self._inside.get(name) == fence:
+            del self._inside[name]
+
+
 class Load:
-    """`pace_s` between two runs of one of the `users`."""
+    """`pace_s` between two runs of one of the users."""
 
     def __init__(self, client: Client, seed: int, pace_s: float = 0.05) -> None:
         self.promised = Promised()
+        self.witness = Witness()
         self._client = client
         self._random = random.Random(f"load {seed}")
         self._pace_s = pace_s
@@ -46,19 +79,27 @@ class Load:
         self._over.set()
 
     async def run(self, users: int) -> None:
-        """Until it is stopped."""
+        """Until it is stopped, and all that was asked has been answered."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(users):
-                group.create_task(self._user())
+            for number in range(users):
+                group.create_task(self._user(number))
+            for _ in range(HOLDERS):
+                group.create_task(self._holder())
 
-    async def _user(self) -> None:
+    async def _user(self, user: int) -> None:
+        words = 0
         while not self._over.is_set():
-            for act in (self._start, self._listen, self._add):
-                try:
-                    await act()
-                except UnderstudyError as error:
-                    self.promised.failed[type(error).__name__] += 1
+            for act in (self._start, self._listen, self._add, self._cancel):
+                await self._try(act())
+            await self._try(self._note(f"diary-{user}-{words // PAGE_WORDS}", f"{words}"))
+            words += 1
             await asyncio.sleep(self._pace_s * self._random.uniform(0.5, 1.5))
+
+    async def _try(self, act: Coroutine[None, None, None]) -> None:
+        try:
+            await act
+        except UnderstudyError as error:
+            self.promised.failed[type(error).__name__] += 1
 
     def _next(self, shape: str) -> str:
         self._count += 1
@@ -85,10 +126,12 @@ class Load:
         run_id = self._next("listener")
         listener = await self._client.start(Listener, TOLD, id=run_id)
         self.promised.runs[run_id] = list(range(TOLD))
+        heard = self.promised.heard[run_id] = []
         for number in range(TOLD):
             while True:
                 try:
                     await listener.tell(Listener.hear, number)
+                    heard.append(number)
                     break
                 except UnderstudyError as error:
                     # Told again under another key: the first may have been heard, so its order is not promised.
@@ -103,3 +146,33 @@ class Load:
             self.promised.unsure[name] = self.promised.unsure.get(name, 0) + 1
             raise
         self.promised.added[name] = self.promised.added.get(name, 0) + 1
+
+    async def _cancel(self) -> None:
+        run_id = self._next("cancelled")
+        run = await self._client.start(naps, 1_000, id=run_id)
+        self.promised.runs[run_id] = CANCELLED
+        while True:
+            try:
+                await run.cancel("no longer wanted")
+                return
+            except UnderstudyError as error:
+                self.promised.failed[type(error).__name__] += 1
+
+    async def _note(self, diary: str, word: str) -> None:
+        await self._client.tell(Diary.at(diary), Diary.note, word)
+        self.promised.noted.setdefault(diary, []).append(word)
+
+    async def _holder(self) -> None:
+        while not self._over.is_set():
+            name = f"outside-{self._random.randrange(OUTSIDE)}"
+            try:
+                async with self._client.lease(lock(name), ttl=TTL) as held:
+                    self.witness.enter(name, held.fence)
+                    try:
+                        await asyncio.sleep(self._random.uniform(0.0, 0.3))
+                    finally:
+                        self.witness.leave(name, held.fence)
+            except LeaseLost:
+                pass  # while no node was there to renew it
+            except UnderstudyError as error:
+                self.promised.failed[type(error).__name__] += 1

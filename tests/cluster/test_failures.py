@@ -9,6 +9,7 @@ Not here: what a cut between two parts does to the protocol of nodes (tests/rpc/
 from __future__ import annotations
 
 import asyncio
+import base64
 import signal
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
@@ -96,8 +97,9 @@ async def all_end(client: Client, runs: list[RunHandle[list[int]]]) -> None:
 class Counting:
     """Calls that go on all the while, none of which may fail; `longest_s` any of them took."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, name: str = "c") -> None:
         self.longest_s = 0.0
+        self._name = name
         self._client = client
         self._over = asyncio.Event()
         self._counts = [0] * 8
@@ -106,7 +108,7 @@ class Counting:
     async def _count(self, number: int) -> None:
         while not self._over.is_set():
             began = time.monotonic()
-            await self._client.ask(Counter.at(f"c{number}"), Counter.add, 1)
+            await self._client.ask(Counter.at(f"{self._name}{number}"), Counter.add, 1)
             self._counts[number] += 1
             self.longest_s = max(self.longest_s, time.monotonic() - began)
 
@@ -115,7 +117,7 @@ class Counting:
         self._over.set()
         await soon(asyncio.gather(*self._tasks))
         for number, count in enumerate(self._counts):
-            assert await soon(self._client.ask(Counter.at(f"c{number}"), Counter.add, 0)) == count
+            assert await soon(self._client.ask(Counter.at(f"{self._name}{number}"), Counter.add, 0)) == count
 
 
 async def test_when_a_node_is_killed_its_runs_go_on_within_its_session_and_3_s(
@@ -143,6 +145,25 @@ async def test_a_node_joins_and_another_leaves_and_no_call_fails(cluster: Cluste
     assert await soon(asyncio.gather(*(run.result() for run in runs))) == [30] * 20
     began = (cluster.folder / "began.txt").read_text().split()
     assert len(began) == len(set(began)), "no attempt was begun twice"
+
+
+async def test_calls_that_wait_at_a_node_that_leaves_are_answered_elsewhere(cluster: Cluster) -> None:
+    """Of a client that knows all nodes and was connected to that one, and of one that is connected to another."""
+    leaving, staying = cluster.nodes["n2"], cluster.nodes["n1"]
+    async with (
+        connect(f"{leaving.address},{staying.address}", shop.app) as first,
+        connect(staying.address, shop.app) as second,
+    ):
+        runs = await listeners(first, 40)
+        waits = [
+            asyncio.create_task(one.handle(run.run_id, Listener).result()) for run in runs for one in (first, second)
+        ]
+        counting = [Counting(first, "first"), Counting(second, "second")]
+        assert await soon(leaving.leave()) == 0
+        await all_end(second, runs)
+        assert await soon(asyncio.gather(*waits)) == [[7]] * len(waits)
+        for each in counting:
+            await each.end()
 
 
 @pytest.mark.slow
@@ -221,6 +242,29 @@ async def test_a_node_that_wakes_after_its_shards_have_moved_twice_is_refused(cl
     await settled(cluster, ("n1", "n3"))
     await all_end(client, runs)
     await counting.end()
+
+
+@pytest.mark.slow
+async def test_a_node_that_wakes_when_all_others_are_dead_goes_on_with_what_they_had_begun(
+    cluster: Cluster, client: Client
+) -> None:
+    """It finds its shards in nobody's hands, as if nothing had happened to them."""
+    cluster.nodes["n1"].signal(signal.SIGSTOP)
+    await settled(cluster, ("n2", "n3"), by="n2")
+    naps = [await client.start(shop.naps, 20, id=f"naps-{number}") for number in range(60)]
+    await asyncio.gather(cluster.nodes["n2"].kill(), cluster.nodes["n3"].kill())
+    await without_members(cluster)
+    cluster.nodes["n1"].signal(signal.SIGCONT)
+    assert await soon(asyncio.gather(*(run.result() for run in naps))) == [20] * 60
+
+
+async def without_members(cluster: Cluster) -> None:
+    """Returns when etcd knows of no node, and of no shard that anybody has."""
+    first, end = (base64.b64encode(f"/understudy/chaos/{name}".encode()).decode() for name in ("node", "t"))
+    with anyio.fail_after(LONG_S):
+        found: dict[str, Any] = {"kvs": []}
+        while "kvs" in found:
+            found = await asyncio.to_thread(cluster.etcd.post, "/kv/range", {"key": first, "range_end": end})
 
 
 @pytest.mark.slow
