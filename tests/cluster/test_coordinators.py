@@ -143,6 +143,16 @@ async def test_a_node_that_is_to_be_drained_takes_nothing(places: Places) -> Non
     assert (await a.sees(lambda view: view.members["b"].leaving)).takers == ["a"]
 
 
+async def test_the_next_life_of_a_node_that_was_to_be_drained_is_wanted_again(places: Places) -> None:
+    """Else it would leave as soon as it has come."""
+    a, b = await places.join("a"), await places.join("b")
+    await a.coordinator.drain("b", wanted=True)
+    await a.sees(lambda view: "b" in view.draining)
+    await b.coordinator.leave()
+    again = await places.join("b", "2")
+    assert sorted((await again.sees(lambda view: len(view.members) == 2)).takers) == ["a", "b"]
+
+
 async def test_a_name_is_taken_by_one_node_at_a_time(places: Places) -> None:
     await places.join("a")
     with pytest.raises(CoordinatorError, match="a node named a is"):

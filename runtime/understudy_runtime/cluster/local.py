@@ -67,6 +67,7 @@ class LocalCoordinator:
         if member.node in self._cluster.view.members:
             raise CoordinatorError(f"a node named {member.node} is there already; give this one another name")
         self._me = member
+        self._cluster.drain(member.node, False)  # who wanted an earlier life of it gone has had that
         self._cluster.put(member, changed)
         return self._cluster.shards
 

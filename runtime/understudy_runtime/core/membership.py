@@ -92,7 +92,7 @@ class Coordinator(Protocol):
         ...
 
     async def drain(self, node: str, wanted: bool) -> None:
-        """Ask that a node give its shards away and take none (or no longer ask)."""
+        """Ask that this life of a node give its shards away and take none (or no longer ask)."""
         ...
 
 

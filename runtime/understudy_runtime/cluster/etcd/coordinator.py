@@ -126,6 +126,8 @@ class EtcdCoordinator:
                     f"a node named {member.node} is in the cluster already; stop it, or give this one another name"
                 )
             self._renew_while_waiting()
+        # Who wanted an earlier life of this node gone has had that.
+        self._transact([], [layout.delete(self._layout.drain(member.node))])
 
     def _renew_while_waiting(self) -> None:
         self._closed.wait(PAUSE_S)
