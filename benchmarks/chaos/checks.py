@@ -69,7 +69,8 @@ async def _run(client: Client, promised: Promised, name: str, found: Found, with
     except TimeoutError:
         try:
             described = await client.handle(name).describe()
-            found.wrong("stuck", f"{name} is {described.status}: {described}")
+            last = (await client.handle(name).history())[-2:]
+            found.wrong("stuck", f"{name} is {described.status}: {described}; last: {last}")
         except UnknownName as error:
             found.wrong("lost", f"{name}: {error}")
         return

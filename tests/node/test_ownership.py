@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 import anyio
 import pytest
 
+from understudy.errors import StoreError
 from understudy_runtime.cluster.local import LocalCluster, LocalCoordinator
 from understudy_runtime.core.membership import CoordinatorError, Member
 from understudy_runtime.node.clocks import SystemClock
@@ -25,9 +26,13 @@ class Host:
         self.open: set[int] = set()
         self.dropped: list[int] = []
         self.told: list[tuple[str, tuple[int, ...]]] = []
+        self.trouble: list[Exception] = []
+        """What becomes of the next times that it is to open any."""
         self._floor = floor
 
     async def open_shards(self, shards: Collection[int]) -> None:
+        if self.trouble:
+            raise self.trouble.pop()
         self.open |= set(shards)
         self._floor.look()
 
@@ -102,7 +107,7 @@ class Floor:
         news.set()
 
     async def until(self, wanted: Callable[[], bool]) -> None:
-        with anyio.fail_after(30):
+        with anyio.fail_after(10):
             while not wanted():
                 await self._news.wait()
 
@@ -202,6 +207,16 @@ async def test_shards_that_another_has_run_unnoticed_are_begun_anew(floor: Floor
     floor.cluster.own({shard: owner for shard, owner in floor.cluster.view.owners.items() if shard > 5})
     await floor.until(lambda: sorted(a.host.dropped) == [3, 4] and floor.settled())
     assert a.store.terms == {shard.id: shard.term for shard in floor.data.shards}
+
+
+@pytest.mark.parametrize("trouble", [StoreError("not now"), RuntimeError("a fault of ours")])
+async def test_shards_that_could_not_be_opened_are_begun_anew(floor: Floor, trouble: Exception) -> None:
+    """Else nobody would run them: the others see that they are this node's."""
+    a = await floor.add("a")
+    await floor.until(floor.settled)
+    a.host.trouble = [trouble]
+    a.ownership.lost([3, 4])
+    await floor.until(lambda: not a.host.trouble and floor.settled())
 
 
 async def test_a_node_without_a_store_gives_way_although_it_could_not_say_so_at_once(floor: Floor) -> None:

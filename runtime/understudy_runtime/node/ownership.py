@@ -147,6 +147,10 @@ class Ownership:
             except (CoordinatorError, StoreError) as error:
                 log.warning("shards stay as they are", why=str(error))
                 busy = False
+            except Exception as fault:
+                # A fault of ours; but a node that follows no longer would keep its shards from all others.
+                log.error("shards stay as they are", why=str(fault), exc_info=fault)
+                busy = False
             self._stepped.set()
             if not busy:
                 await self._wait(self._wake, TICK_S)
@@ -198,11 +202,19 @@ class Ownership:
         # In a pause since then the session may have ended, and another node may have read what we are to read now.
         if claimed and self._coordinator.session_left_s > 0:
             begun = await self._store.claim({shard: terms[shard] for shard in claimed})
-            self._ours |= set(begun)
-            await self._host.open_shards(tuple(begun))
+            await self._open(begun)
             for shard in set(claimed) - set(begun):
                 await self._coordinator.give_up(shard)
         return bool(claimed)
+
+    async def _open(self, begun: Collection[int]) -> None:
+        self._ours |= set(begun)
+        try:
+            await self._host.open_shards(tuple(begun))
+        except Exception:
+            # They are in this node's name still, and begun anew the next time.
+            self._drop(set(begun), "they could not be opened")
+            raise
 
     async def _claim_again(self, view: View) -> None:
         """Shards that the node runs under a session that has ended meanwhile; unless others were faster.
