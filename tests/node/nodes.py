@@ -146,6 +146,15 @@ class NodeProcess:
             found = self._news.wait_for(lambda: there() or not self._reader.is_alive(), PATIENCE_S)
             assert there() or (found and there()), f"nothing of {what!r} in:\n" + "\n".join(self._lines)
 
+    def became_ready(self) -> bool:
+        """Whether it got as far as serving; False if it ended before."""
+        with self._news:
+            ready = '"event": "the node is ready"'
+            self._news.wait_for(
+                lambda: any(ready in line for line in self._lines) or not self._reader.is_alive(), PATIENCE_S
+            )
+            return any(ready in line for line in self._lines)
+
     @property
     def address(self) -> str:
         return str(self.logged("the node is ready")["address"])

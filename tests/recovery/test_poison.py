@@ -115,6 +115,9 @@ def start(client: Client, workflow: str) -> None:
 
 def how_it_ended(node: NodeProcess) -> runs_pb2.Outcome | None:
     """None if its node died first."""
+    if not node.became_ready():
+        assert node.ended() == -signal.SIGKILL
+        return None
     stub: Any = runs_pb2_grpc.RunServiceStub(node.client().channel)
     try:
         # Not with Client, which would wait for a node that is gone.
