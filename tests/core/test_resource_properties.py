@@ -204,7 +204,8 @@ class Story:
         assert set(state.leases) == set(self.leases)
         assert set(state.waiters) == set(self.waiting) == {name for _, _, name in state.queue}
         assert state.queue == sorted(state.queue)
-        assert state.deadlines == sorted(state.deadlines)
+        assert state.deadlines == state.in_time()
+        assert not any(waiter.is_silent(self.bench.now) for waiter in state.waiters.values())
         assert (life.leases, life.waiting) == (len(state.leases), len(state.waiters))
         assert life.used == sum(lease.units for lease in state.leases.values())
         assert (

@@ -599,25 +599,139 @@ def test_a_client_that_has_stopped_asking_is_passed_over() -> None:
     bench.wait(20)
     assert isinstance(bench.acquire(client("alive"), ttl_s=30.0, still=True).reply, Accepted)
     bench.wait(20)
+    assert set(silent(bench)) == {name(client("dead")), name(client("dead too"))}
     bench.release("a")
     assert bench.granted()[-1] == str(alive.reply.delivery)
-    assert [(ended.holder, ended.why) for ended in bench.records(WaitEnded)] == [
-        (name(client("dead")), "silent"),
-        (name(client("dead too")), "silent"),
-    ]
     bench.release(client("alive"))
     assert bench.granted()[-1] == name(run("b")), "a run's request lives as long as the run"
+
+
+def test_a_client_that_has_stopped_asking_is_passed_over_also_before_its_time_is_noticed() -> None:
+    bench = lock()
+    bench.acquire("a")
+    bench.acquire(client("dead"), ttl_s=30.0)
+    bench.acquire("b")
+    bench.now += 30.0  # and the timer is late
+    bench.release("a")
+    assert silent(bench) == [name(client("dead"))]
+    assert bench.granted()[-1] == name(run("b"))
+
+
+def test_who_has_stopped_asking_keeps_nobody_from_what_is_free() -> None:
+    """It is the first in the queue, and wants more than there is; nothing else happens for hours."""
+    bench = Bench(msgspec.structs.replace(STATIC, name="semaphore", capacity=2), "default/semaphore/s")
+    bench.acquire("a")
+    bench.acquire(client("dead"), 2, ttl_s=30.0)
+    bench.acquire("b")
+    assert bench.granted() == [name(run("a"))]
+    bench.wait(30)
+    assert bench.granted() == [name(run("a")), name(run("b"))]
+
+
+def test_nothing_is_created_again_for_those_who_have_stopped_asking() -> None:
+    bench = Bench(options()).ready()
+    bench.tell(DrainResource("ann"))
+    bench.acquire(client("dead"), ttl_s=30.0)
+    bench.wait(30)
+    bench.release("a")
+    bench.answer("destroy")
+    assert bench.moves() == ["creating", "ready", "draining", "destroying", "absent"]
+
+
+def test_who_asks_again_too_late_is_there_all_the_same() -> None:
+    """Its request had not been taken out yet; the very turn in which it speaks must not do that."""
+    bench = lock()
+    bench.acquire("a")
+    first = bench.acquire(client("c"), ttl_s=30.0)
+    bench.now += 40.0  # and the timer is late
+    assert bench.acquire(client("c"), ttl_s=30.0).reply == first.reply
+    assert silent(bench) == []
+    bench.wait(20)
+    assert isinstance(first.reply, Later)
+    bench.release("a")
+    assert bench.granted()[-1] == str(first.reply.delivery)
+
+
+def test_the_time_in_which_no_node_could_be_asked_does_not_count() -> None:
+    bench = lock()
+    bench.acquire("a")
+    alive = bench.acquire(client("alive"), ttl_s=30.0)
+    bench.acquire(client("dead"), ttl_s=30.0)
+    bench.acquire("b")
+    bench.now += 3_600.0
+    bench.crash()
+    assert silent(bench) == []
+    bench.wait(25)
+    assert bench.acquire(client("alive"), ttl_s=30.0).reply == alive.reply
+    bench.wait(10)
+    assert silent(bench) == [name(client("dead"))]
+    bench.release("a")
+    assert isinstance(alive.reply, Later)
+    assert bench.granted()[-1] == str(alive.reply.delivery)
+
+
+def test_however_short_its_ttl_a_client_has_time_to_find_the_next_node() -> None:
+    bench = lock()
+    bench.acquire("a")
+    bench.acquire(client("c"), ttl_s=1.0)
+    bench.crash()
+    bench.wait(9)
+    bench.acquire(client("c"), ttl_s=1.0)
+    assert silent(bench) == []
+    bench.wait(1)
+    assert silent(bench) == [name(client("c"))], "from then on it is as ever"
+
+
+def test_a_node_that_begins_again_and_again_does_not_keep_the_dead_in_the_queue() -> None:
+    bench = lock()
+    bench.acquire("a")
+    bench.acquire(client("dead"), ttl_s=30.0)
+    bench.acquire(client("alive"), ttl_s=30.0)
+    for _ in range(6):
+        bench.crash()
+        bench.acquire(client("alive"), ttl_s=30.0)
+        bench.wait(10)
+    assert silent(bench) == [name(client("dead"))]
 
 
 def test_that_a_client_still_waits_is_noted_now_and_then() -> None:
     bench = lock()
     bench.acquire("a")
     bench.acquire(client("c"), ttl_s=40.0)
-    for _ in range(100):
+    for _ in range(200):
         bench.wait(1)
         bench.acquire(client("c"), ttl_s=40.0, still=True)
-    assert 100 // 11 <= len(bench.records(WaitRenewed)) <= 10
+    assert len(bench.records(WaitRenewed)) == 10, "once in half a ttl"
+    assert silent(bench) == []
     assert not bench.acquire(client("nobody"), ttl_s=40.0, still=True).append, "it asks for nothing"
+
+
+def test_a_wait_that_was_to_end_first_ends_as_it_was_to() -> None:
+    bench = lock()
+    bench.acquire("a")
+    bench.acquire(client("c"), ttl_s=30.0, wait_s=20.0)
+    bench.acquire(client("d"), ttl_s=30.0, wait_s=40.0)
+    bench.wait(50)
+    assert [ended.why for ended in bench.records(WaitEnded)] == ["timeout", "silent"]
+    assert bench.timer is None, "nothing is due any more"
+
+
+def test_a_snapshot_from_when_clients_could_wait_for_ever_is_read() -> None:
+    bench = lock()
+    bench.acquire("a")
+    bench.acquire(client("c"), ttl_s=30.0, wait_s=600.0)
+    snapshot = msgspec.json.decode(bench.machine.encode(bench.state))
+    assert snapshot["deadlines"] == [[bench.now + 30.0, name(client("c"))]]
+    snapshot["deadlines"] = [[bench.now + 600.0, name(client("c"))]]
+    bench.state = bench.machine.decode(msgspec.json.encode(snapshot))
+    bench.tell(Recovered())
+    bench.wait(1_000)
+    assert silent(bench) == [name(client("c"))]
+
+
+def silent(bench: Bench) -> list[str]:
+    """Whose requests were taken out because they had stopped asking."""
+    return [ended.holder for ended in bench.records(WaitEnded) if ended.why == "silent"]
 
 
 def test_a_lease_of_a_run_does_not_expire() -> None:

@@ -12,7 +12,7 @@ from understudy.app import App
 from understudy.definitions import ActorDefinition, HandlerDefinition, ResourceDefinition, WorkflowDefinition
 from understudy.errors import BadDefinition, UnknownName
 from understudy_runtime.core.actor import Kept
-from understudy_runtime.core.keys import ACTOR_PREFIX, RESOURCE_PREFIX, RUN, kind_of
+from understudy_runtime.core.keys import ACTOR_PREFIX, LOCK, RESOURCE_PREFIX, RUN, SEMAPHORE, kind_of
 from understudy_runtime.core.ports import Program
 from understudy_runtime.execution.program import Watchdog
 from understudy_runtime.execution.program.actors import ActorProgram
@@ -35,6 +35,8 @@ class AppPrograms:
             _add(self.resources, app.resources, app)
 
     def has(self, kind: str, definition: str) -> bool:
+        if kind in (LOCK, SEMAPHORE):
+            return True
         if kind.startswith(RESOURCE_PREFIX):
             return definition in self.resources
         return definition in (self._workflows if kind == RUN else self.actors)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from types import MethodType
 from typing import Any, Final, NoReturn
 
@@ -25,6 +26,7 @@ from understudy_runtime.core.kinds import Failure, Sender
 from understudy_runtime.core.messages import ActorFacts, AnyMessage, Describe, Machine, ReplayFrom, Settled
 from understudy_runtime.core.ports import Programs, Store
 from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.resource.leases import LAPSED
 from understudy_runtime.core.resource.machine import ResourceMachine
 from understudy_runtime.core.resource.messages import (
     AcquireLease,
@@ -43,8 +45,8 @@ from understudy_runtime.rpc.ports import ResourcePlace
 
 BUILT_IN: Final = (LOCK, SEMAPHORE)
 MAX_LISTED: Final = 1_000
-STILL: Final = 3
-"""How often, within the ttl of the lease that it wants, a client that waits says so."""
+ASKED: Final = 4
+"""How often a resource is asked again for a client that waits, within the ttl of the lease that it wants."""
 
 
 def resource_machines(apps: Iterable[App], node: str, epoch: Callable[[], int] = int) -> dict[str, Machine[Any]]:
@@ -142,7 +144,7 @@ class LocalResources:
         self, request: LeaseRequest, *, holder: str, ttl_s: float, patience_s: float | None
     ) -> Granted | None:
         """None after `patience_s`. Then, and when it is cancelled, the place in the queue is kept: whoever waits at the
-        other end of a connection that broke, or of a node that closes, comes back for it."""
+        other end of a connection that broke, or of a node that closes, comes back for it, within a ttl."""
         sender = self._holder(holder)
         spec, digest = self._spec(request)
         acquire = AcquireLease(
@@ -156,34 +158,44 @@ class LocalResources:
             request.capacity,
             checked_ttl(ttl_s),
         )
-        settled = await self._wait_for(request.address, acquire, ttl_s, patience_s)
-        if settled is None:
+        try:
+            async with asyncio.timeout(patience_s):
+                settled = await self._wait_for(request.address, acquire, ttl_s)
+        except TimeoutError:
             return None
         if settled.failure is not None or settled.result is None:
             raise decode_lease_failure(settled.failure or Failure("Withdrawn", "the request was taken back"))
         grant = _decode_grant(settled.result)
         return Granted(0, grant.fence, grant.units, bytes(grant.handle or b"null"))
 
-    async def _wait_for(
-        self, address: str, acquire: AcquireLease, ttl_s: float, patience_s: float | None
-    ) -> Settled | None:
-        """How it ended; None after `patience_s`. As long as the caller waits, the resource is told so now and then."""
+    async def _wait_for(self, address: str, acquire: AcquireLease, ttl_s: float) -> Settled:
+        """How it ended. A caller that was taken for gone, because its loop or the node had stood still, asks anew."""
+        now = asyncio.get_running_loop().time
+        ends_at = None if acquire.wait_s is None else now() + acquire.wait_s
+        while True:
+            with self._asked_for(address, acquire, ttl_s / ASKED):
+                settled: Settled = await self._tell_resource(address, acquire)
+            if settled.failure is None or settled.failure.type != LAPSED:
+                return settled
+            if ends_at is not None:
+                acquire = msgspec.structs.replace(acquire, wait_s=max(0.0, ends_at - now()))
+
+    @contextmanager
+    def _asked_for(self, address: str, acquire: AcquireLease, every_s: float) -> Generator[None]:
+        """For as long as the block lasts, the resource is told now and then that it is still waited for."""
         key, still = self._resource(address), msgspec.structs.replace(acquire, still=True)
         loop = asyncio.get_running_loop()
-        until = None if patience_s is None else loop.time() + patience_s
-        every_s = ttl_s / STILL
-        waiting = loop.create_task(self._tell_resource(address, acquire))
+        timer = loop.call_later(every_s, lambda: ask_again())
+
+        def ask_again() -> None:
+            nonlocal timer
+            self._bridge.post(lambda engine: engine.deliver(key, still))
+            timer = loop.call_later(every_s, ask_again)
+
         try:
-            while True:
-                left_s = every_s if until is None else min(every_s, until - loop.time())
-                if (await asyncio.wait([waiting], timeout=max(0.0, left_s)))[0]:
-                    settled: Settled = waiting.result()
-                    return settled
-                if until is not None and loop.time() >= until:
-                    return None
-                self._bridge.post(lambda engine: engine.deliver(key, still))
+            yield
         finally:
-            waiting.cancel()
+            timer.cancel()
 
     async def renew_lease(self, address: str, *, holder: str, fence: int, ttl_s: float) -> None:
         try:

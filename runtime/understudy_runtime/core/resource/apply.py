@@ -38,6 +38,7 @@ from understudy_runtime.core.resource.records import (
     SpecGiven,
     WaitEnded,
     WaitRenewed,
+    WaitsSpared,
 )
 from understudy_runtime.core.resource.state import (
     MAX_ENDED,
@@ -244,7 +245,7 @@ _LIFE: Final[dict[type, Callable[[Life, Any, float], None]]] = {
 
 def _shelve_awaited(state: ResourceState, record: LeaseAwaited, at: float) -> None:
     name = holder_name(record.holder)
-    state.waiters[name] = Waiter(
+    waiter = state.waiters[name] = Waiter(
         record.holder,
         record.number,
         record.rank,
@@ -256,7 +257,7 @@ def _shelve_awaited(state: ResourceState, record: LeaseAwaited, at: float) -> No
         record.ttl_s,
     )
     insort(state.queue, (record.rank, record.number, name))
-    _add_deadline(state, record.deadline, name)
+    _add_deadline(state, waiter.ends_at, name)
 
 
 def _shelve_granted(state: ResourceState, record: LeaseGranted, at: float) -> None:
@@ -270,7 +271,20 @@ def _shelve_granted(state: ResourceState, record: LeaseGranted, at: float) -> No
 
 
 def _shelve_wait_renewed(state: ResourceState, record: WaitRenewed, at: float) -> None:
-    state.waiters[record.holder] = replace(state.waiters[record.holder], asked_at=at)
+    _hear(state, record.holder, at, spared=False)
+
+
+def _shelve_waits_spared(state: ResourceState, record: WaitsSpared, at: float) -> None:
+    for name in state.silenced:
+        _hear(state, name, at, spared=True)
+
+
+def _hear(state: ResourceState, name: str, at: float, *, spared: bool) -> None:
+    before = state.waiters[name]
+    waiter = state.waiters[name] = replace(before, asked_at=at, spared=spared)
+    if waiter.ends_at != before.ends_at:
+        _drop_deadline(state, before.ends_at, name)
+        _add_deadline(state, waiter.ends_at, name)
 
 
 def _shelve_wait_ended(state: ResourceState, record: WaitEnded, at: float) -> None:
@@ -301,7 +315,7 @@ def _shelve_lease_over(state: ResourceState, record: LeaseOver, at: float) -> No
 def _leave_queue(state: ResourceState, name: str) -> None:
     waiter = state.waiters.pop(name)
     del state.queue[bisect_left(state.queue, (waiter.rank, waiter.number, name))]
-    _drop_deadline(state, waiter.deadline, name)
+    _drop_deadline(state, waiter.ends_at, name)
 
 
 def _add_deadline(state: ResourceState, at: float | None, name: str) -> None:
@@ -367,6 +381,7 @@ _SHELVES: Final[dict[type, Callable[[ResourceState, Any, float], None]]] = {
     LeaseAwaited: _shelve_awaited,
     LeaseGranted: _shelve_granted,
     WaitRenewed: _shelve_wait_renewed,
+    WaitsSpared: _shelve_waits_spared,
     WaitEnded: _shelve_wait_ended,
     QueueFailed: _shelve_queue_failed,
     LeaseRenewed: _shelve_renewed,

@@ -76,8 +76,9 @@ def _attempt_ended(plan: Plan, message: AttemptEnded) -> None:
 def _timer_due(plan: Plan, message: TimerDue) -> None:
     state = plan.state
     for _, name in [each for each in state.deadlines[:MAX_DUE] if each[0] <= plan.now]:
-        if name in state.waiters:
-            leases.end_wait(plan, name, "timeout")
+        if (waiter := state.waiters.get(name)) is not None:
+            in_time = waiter.deadline is None or waiter.deadline > plan.now
+            leases.end_wait(plan, name, "silent" if in_time else "timeout")
         else:
             leases.end_lease(plan, name, state.leases[name], "expired")
     driving.retry_those_due(plan)
@@ -85,6 +86,7 @@ def _timer_due(plan: Plan, message: TimerDue) -> None:
 
 
 def _recovered(plan: Plan, message: Recovered) -> None:
+    leases.recovered(plan)
     driving.recovered(plan, message.under_way)
     operations.recovered(plan, message.under_way)
 

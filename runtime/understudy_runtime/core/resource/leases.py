@@ -31,6 +31,7 @@ from understudy_runtime.core.resource.records import (
     WaitEnd,
     WaitEnded,
     WaitRenewed,
+    WaitsSpared,
 )
 from understudy_runtime.core.resource.state import (
     MAX_CAPACITY,
@@ -44,10 +45,12 @@ from understudy_runtime.core.resource.state import (
 )
 from understudy_runtime.core.resource.states import GRANTING
 
-NOTED: Final = 4
+NOTED: Final = 2
 """So often at most, within its ttl, it is noted that a client still waits."""
 LEASE_LOST: Final = "LeaseLost"
 RESOURCE_FAILED: Final = "ResourceFailed"
+LAPSED: Final = "Lapsed"
+"""Of a client's wait that nobody has asked for again; whoever hears of it is still there, and asks anew."""
 
 
 # --- asking for one
@@ -78,8 +81,23 @@ def acquire(plan: Plan, message: AcquireLease) -> None:
 
 def _still_waits(plan: Plan, name: str, waiter: Waiter) -> None:
     """Noted now and then, so that a client that asks in a loop costs no more rows than one that waits."""
-    if waiter.ttl_s is not None and plan.now > max(waiter.since, waiter.asked_at) + waiter.ttl_s / NOTED:
+    if waiter.ttl_s is None or waiter.lapses_at is None:
+        return
+    plan.heard.add(name)
+    if waiter.spared or waiter.lapses_at - plan.now <= waiter.ttl_s * (1 - 1 / NOTED):
         plan.note(WaitRenewed(name))
+        plan.remember_deadline(plan.now + waiter.ttl_s)
+
+
+def recovered(plan: Plan) -> None:
+    """A place outlives the node: the clients that wait have a while to find this one.
+
+    Each is spared only once until it is heard of: who is gone must not stay for as long as nodes come and go.
+    """
+    spared = plan.state.silenced
+    if spared:
+        plan.heard.update(spared)
+        plan.note(WaitsSpared())
 
 
 def _enter(plan: Plan, name: str, message: AcquireLease) -> None:
@@ -119,7 +137,7 @@ def _enter(plan: Plan, name: str, message: AcquireLease) -> None:
         )
     )
     plan.newcomer_rank = rank
-    plan.remember_deadline(deadline)
+    plan.remember_deadline(waiter.ends_at)
 
 
 def _declare(plan: Plan, message: AcquireLease) -> None:
@@ -198,7 +216,7 @@ def serve(plan: Plan, rank: float | None = None) -> None:
         if last is not None and its_rank > last:
             return
         waiter = plan.state.waiters[name]
-        if waiter.is_silent(plan.now):
+        if name not in plan.heard and waiter.is_silent(plan.now):
             end_wait(plan, name, "silent")
         elif waiter.units > plan.capacity:  # it has shrunk since, and the others must not wait for what cannot be
             end_wait(plan, name, "too_big")
@@ -267,7 +285,7 @@ def _why_not(plan: Plan, waiter: Waiter, why: WaitEnd) -> Failure:
     life = plan.life
     if why == "silent":
         text = f"nobody has asked for this lease of {plan.name} any more for {waiter.ttl_s:g} s; ask again"
-        return Failure("TimeoutError", text, kind="timeout", final=True)
+        return Failure(LAPSED, text, final=True)
     if why == "too_big":
         text = f"{waiter.units} units of {plan.name} are wanted, and it has {plan.capacity} now"
         return Failure("BadRequest", text, final=True)

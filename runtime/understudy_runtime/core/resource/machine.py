@@ -63,7 +63,9 @@ class ResourceMachine:
         return _encode(state)
 
     def decode(self, data: bytes) -> ResourceState:
-        return _decode(data)
+        state = _decode(data)
+        state.deadlines = state.in_time()  # those of a snapshot may be by the rules of another release
+        return state
 
 
 _encode = msgspec.json.Encoder().encode

@@ -18,8 +18,8 @@ from understudy_runtime.core.resource.states import State, allowed
 class Plan:
     """`life` and `line(...)` are as they will be once the records noted so far are applied; `state` is as it is.
 
-    In `gone` are those who have left the queue or lost their lease in this very turn; `newcomer_rank` is set if the
-    `newcomer` has joined the queue.
+    In `gone` are those who have left the queue or lost their lease in this very turn, in `heard` those whose requests
+    live on by it; `newcomer_rank` is set if the `newcomer` has joined the queue.
     """
 
     def __init__(self, state: ResourceState, options: ResourceOptions, node: str, now: float, epoch: int = 0) -> None:
@@ -32,6 +32,7 @@ class Plan:
         self.life: Life = copy(state.life)
         self.life.intents = dict(state.life.intents)
         self.gone: set[str] = set()
+        self.heard: set[str] = set()
         self.newcomer = ""
         self.newcomer_rank: float | None = None
         self.deadline: float | None = None

@@ -100,6 +100,13 @@ class WaitRenewed(Note, frozen=True):
     holder: str
 
 
+class WaitsSpared(Note, frozen=True):
+    """Clients have a ttl from now, or `SPARE_S`, to say that they still wait: there may have been no node to tell.
+
+    Those that have not said so since the last time are left out.
+    """
+
+
 class WaitEnded(Note, frozen=True):
     """A request has left the queue without a lease."""
 
@@ -230,6 +237,7 @@ ResourceRecord = (
     | LeaseAwaited
     | LeaseGranted
     | WaitRenewed
+    | WaitsSpared
     | WaitEnded
     | QueueFailed
     | LeaseRenewed

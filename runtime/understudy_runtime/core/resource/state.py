@@ -21,6 +21,8 @@ MAX_OPERATIONS: Final = 1_000
 MAX_CAPACITY: Final = 1_000_000
 MAX_ENDED: Final = 256
 """Leases that have ended and of which it is known how."""
+SPARE_S: Final = 10.0
+"""So long at least, a client that waits has to find the node that has taken over: it tries every few seconds."""
 RANK_S: Final = 10.0
 """What one point of priority is worth, in seconds of waiting. A request is so overtaken only by those made within
 `2 * MAX_PRIORITY * RANK_S` after it: nobody starves."""
@@ -102,7 +104,7 @@ class Life(msgspec.Struct, omit_defaults=True):
 
 class Waiter(msgspec.Struct, frozen=True, omit_defaults=True):
     """A request in the queue. `number` is what a client's answer is known by; `asked_at` is when a client last said
-    that it waits, if that was not `since`.
+    that it waits, if that was not `since`. `spared`: it was let off that once, and has not said so again.
     """
 
     holder: Sender
@@ -115,10 +117,22 @@ class Waiter(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline: float | None = None
     ttl_s: float | None = None
     asked_at: float = 0.0
+    spared: bool = False
+
+    @property
+    def lapses_at(self) -> float | None:
+        """When a client that has not asked again is taken for gone; a run's request goes with its run."""
+        if self.ttl_s is None:
+            return None
+        return max(self.since, self.asked_at) + (max(self.ttl_s, SPARE_S) if self.spared else self.ttl_s)
+
+    @property
+    def ends_at(self) -> float | None:
+        """When it leaves the queue by itself, for whatever reason."""
+        return min((at for at in (self.deadline, self.lapses_at) if at is not None), default=None)
 
     def is_silent(self, now: float) -> bool:
-        """Whether it is a client's, and so old that the client may be gone."""
-        return self.ttl_s is not None and now > max(self.since, self.asked_at) + self.ttl_s
+        return self.lapses_at is not None and self.lapses_at <= now
 
 
 class Lease(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -177,6 +191,17 @@ class ResourceState(msgspec.Struct, omit_defaults=True):
     operations: dict[int, Operation] = {}
     lines: dict[str, Line] = {}
     deliveries: Deliveries = msgspec.field(default_factory=Deliveries)
+
+    @property
+    def silenced(self) -> list[str]:
+        """The clients that wait and may have had no node that they could tell so."""
+        return [name for name, waiter in self.waiters.items() if waiter.ttl_s is not None and not waiter.spared]
+
+    def in_time(self) -> list[tuple[float, str]]:
+        """What `deadlines` must be."""
+        ends = [(waiter.ends_at, name) for name, waiter in self.waiters.items()]
+        ends += [(lease.expires_at, name) for name, lease in self.leases.items()]
+        return sorted((at, name) for at, name in ends if at is not None)
 
 
 def holder_name(holder: Sender) -> str:
