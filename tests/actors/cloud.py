@@ -23,7 +23,8 @@ from understudy_runtime.core.messages import (
     ReplayFrom,
     Send,
 )
-from understudy_runtime.core.records import AnyRecord, StateSet
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.actors import StateSet
 from understudy_runtime.core.resource.messages import AcquireLease, InvokeOperation, LeaseGrant, ReleaseLease
 
 CLUSTER = "default/resource.Cluster/shared"

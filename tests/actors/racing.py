@@ -34,8 +34,8 @@ from understudy_runtime.core.messages import (
     Token,
 )
 from understudy_runtime.core.ports import CommitFailed, JournalRow, Report, TurnWrite
+from understudy_runtime.core.records.resources import IntentNoted
 from understudy_runtime.core.resource.machine import ResourceMachine
-from understudy_runtime.core.resource.records import IntentNoted
 from understudy_runtime.storage.memory import MemoryStore
 
 IDLE_S = 10.0

@@ -12,7 +12,7 @@ import msgspec
 from tests.actors.lease_shapes import GUARDED
 from tests.actors.world import Effect
 from understudy_runtime.core.records import AnyRecord, Turn
-from understudy_runtime.core.resource.records import (
+from understudy_runtime.core.records.resources import (
     LeaseAwaited,
     LeaseGranted,
     LeaseOver,

@@ -30,19 +30,11 @@ from understudy_runtime.core.kinds import Command, Input
 from understudy_runtime.core.leases import Lease, Leases
 from understudy_runtime.core.messages import Description, ReplayFrom
 from understudy_runtime.core.ports import JournalRow, TurnWrite
-from understudy_runtime.core.records import (
-    AnyRecord,
-    ContinuedAsNew,
-    Delivered,
-    ExecutionStarted,
-    ReminderForgotten,
-    ReminderSet,
-    Replied,
-    StateSet,
-    TaskGaveUp,
-    TaskSucceeded,
-    Turn,
-)
+from understudy_runtime.core.records import AnyRecord, Turn
+from understudy_runtime.core.records.actors import ReminderForgotten, ReminderSet, StateSet
+from understudy_runtime.core.records.calls import TaskGaveUp, TaskSucceeded
+from understudy_runtime.core.records.deliveries import Delivered, Replied
+from understudy_runtime.core.records.runs import ContinuedAsNew, ExecutionStarted
 from understudy_runtime.core.replay import Activation, activations, difference
 from understudy_runtime.core.resource import leases as granting
 from understudy_runtime.core.resource.plan import Plan

@@ -15,7 +15,7 @@ from understudy import Actor, App, handler, readonly, wait_until
 from understudy_runtime.actors.cell import Query
 from understudy_runtime.core.keys import actor_key
 from understudy_runtime.core.messages import Accepted, Deliver, Hold, Refused, Release, RetryRun, Settled, Terminate
-from understudy_runtime.core.records import Held, Released
+from understudy_runtime.core.records.programs import Held, Released
 from understudy_runtime.execution.program import Watchdog
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,9 @@ from understudy import Actor, App, BadDefinition, handler, readonly
 from understudy_runtime.actors.cell import Query
 from understudy_runtime.core.keys import actor_key
 from understudy_runtime.core.messages import Accepted, Deliver, Refused, Release
-from understudy_runtime.core.records import Delivered, Held, Released, StateSet
+from understudy_runtime.core.records.actors import StateSet
+from understudy_runtime.core.records.deliveries import Delivered
+from understudy_runtime.core.records.programs import Held, Released
 from understudy_runtime.execution.program import Watchdog
 
 pytestmark = pytest.mark.anyio

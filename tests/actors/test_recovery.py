@@ -16,14 +16,8 @@ from understudy_runtime.core.actor import ActorMachine
 from understudy_runtime.core.keys import RUN, kind_of
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Accepted, Cancel, Decision, RetryRun, Terminate
-from understudy_runtime.core.records import (
-    AttemptDispatched,
-    AttemptFailed,
-    Ended,
-    ExecutionStarted,
-    TaskGaveUp,
-    TaskSucceeded,
-)
+from understudy_runtime.core.records.calls import AttemptDispatched, AttemptFailed, TaskGaveUp, TaskSucceeded
+from understudy_runtime.core.records.runs import Ended, ExecutionStarted
 from understudy_runtime.core.run import RunMachine
 from understudy_runtime.core.run import decide as deciding
 

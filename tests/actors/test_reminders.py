@@ -15,7 +15,7 @@ from understudy_runtime.actors.cell import Query
 from understudy_runtime.core.actor import MAX_REMINDERS
 from understudy_runtime.core.keys import actor_key
 from understudy_runtime.core.messages import Deliver, Description, Settled
-from understudy_runtime.core.records import Delivered
+from understudy_runtime.core.records.deliveries import Delivered
 
 pytestmark = pytest.mark.anyio
 

@@ -21,9 +21,7 @@ from understudy_runtime.actors.journal import decode
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.ports import JournalRow
 from understudy_runtime.core.records import AnyRecord
-from understudy_runtime.core.resource import driving, duties, leases, living
-from understudy_runtime.core.resource.plan import Plan
-from understudy_runtime.core.resource.records import (
+from understudy_runtime.core.records.resources import (
     IntentEnded,
     LeaseAwaited,
     LeaseGranted,
@@ -31,6 +29,8 @@ from understudy_runtime.core.resource.records import (
     OperationTaken,
     ResourceMoved,
 )
+from understudy_runtime.core.resource import driving, duties, leases, living
+from understudy_runtime.core.resource.plan import Plan
 from understudy_runtime.core.resource.state import Life
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quiet")]

@@ -8,7 +8,8 @@ import pytest
 
 from tests.core.tracing import Bench
 from understudy_runtime.core import actor, deliveries
-from understudy_runtime.core.records import AnyRecord, ExecutionStarted, TaskReused
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.runs import ExecutionStarted, TaskReused
 from understudy_runtime.core.run import commands
 from understudy_runtime.core.run.decide import MAX_TURNS, TURNS_WARNING
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from understudy_runtime.core.deliveries import MAX_REMEMBERED, REMEMBERED_S, Deliveries, apply_received, apply_replied
 from understudy_runtime.core.kinds import NULL
-from understudy_runtime.core.records import Delivered, Replied
+from understudy_runtime.core.records.deliveries import Delivered, Replied
 
 
 def received(deliveries: Deliveries, number: int, at: float) -> None:

@@ -25,19 +25,10 @@ from understudy_runtime.core.messages import (
     TimerDue,
     Token,
 )
-from understudy_runtime.core.records import (
-    AnyRecord,
-    CallCancelled,
-    ChildScheduled,
-    Completed,
-    ContinuedAsNew,
-    Failed,
-    LeaseEnded,
-    LeaseRequested,
-    LeaseReturned,
-    OperationScheduled,
-    TaskScheduled,
-)
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.calls import CallCancelled, ChildScheduled, TaskScheduled
+from understudy_runtime.core.records.leases import LeaseEnded, LeaseRequested, LeaseReturned, OperationScheduled
+from understudy_runtime.core.records.runs import Completed, ContinuedAsNew, Failed
 from understudy_runtime.core.resource.messages import AcquireLease, InvokeOperation, LeaseGrant, ReleaseLease
 from understudy_runtime.core.run import RunMachine
 

@@ -6,27 +6,12 @@ from msgspec import Raw
 
 from understudy_runtime.core.kinds import NULL, Failure
 from understudy_runtime.core.messages import ReplayFrom
-from understudy_runtime.core.records import (
-    AnyRecord,
-    AttemptFailed,
-    CallCancelled,
-    Completed,
-    ContinuedAsNew,
-    Delivered,
-    Ended,
-    ExecutionStarted,
-    Fired,
-    Held,
-    Released,
-    Replied,
-    StateSet,
-    TaskReused,
-    TaskScheduled,
-    TaskSucceeded,
-    TimerSet,
-    Turn,
-    Warned,
-)
+from understudy_runtime.core.records import AnyRecord, Turn
+from understudy_runtime.core.records.actors import StateSet
+from understudy_runtime.core.records.calls import AttemptFailed, CallCancelled, TaskScheduled, TaskSucceeded
+from understudy_runtime.core.records.deliveries import Delivered, Replied
+from understudy_runtime.core.records.programs import Fired, Held, Released, TimerSet, Warned
+from understudy_runtime.core.records.runs import Completed, ContinuedAsNew, Ended, ExecutionStarted, TaskReused
 from understudy_runtime.core.replay import MAX_SHOWN, activations, changed_arguments, difference
 
 START = ExecutionStarted("w", NULL)

@@ -17,15 +17,7 @@ from tests.core.resources import EVERYTHING, OPERATIONS, STATIC, Bench, client, 
 from understudy.resourcing import ResourceOptions
 from understudy_runtime.core.kinds import Failure, FailureKind
 from understudy_runtime.core.messages import AttemptEnded, Dispatch, TimerDue
-from understudy_runtime.core.resource.messages import (
-    DestroyResource,
-    DrainResource,
-    RenewLease,
-    ResumeResource,
-    SetCapacity,
-    SettleResource,
-)
-from understudy_runtime.core.resource.records import (
+from understudy_runtime.core.records.resources import (
     IntentNoted,
     LeaseAwaited,
     LeaseGranted,
@@ -35,6 +27,14 @@ from understudy_runtime.core.resource.records import (
     QueueFailed,
     ResourceMoved,
     WaitEnded,
+)
+from understudy_runtime.core.resource.messages import (
+    DestroyResource,
+    DrainResource,
+    RenewLease,
+    ResumeResource,
+    SetCapacity,
+    SettleResource,
 )
 from understudy_runtime.core.resource.state import holder_name
 from understudy_runtime.core.resource.states import allowed

@@ -15,6 +15,14 @@ from tests.core.resources import EVERYTHING, OPERATIONS, PLAIN, STATIC, Bench, c
 from understudy.options import RetryPolicy
 from understudy_runtime.core import resource
 from understudy_runtime.core.messages import Accepted, Answer, Deliver, Later, Recovered, Refused, Start, TimerDue
+from understudy_runtime.core.records.resources import (
+    IntentNoted,
+    LeaseOver,
+    ResourceCommanded,
+    ResourceMoved,
+    WaitEnded,
+    WaitRenewed,
+)
 from understudy_runtime.core.resource import state as states_of
 from understudy_runtime.core.resource.machine import ResourceMachine
 from understudy_runtime.core.resource.messages import (
@@ -25,14 +33,6 @@ from understudy_runtime.core.resource.messages import (
     ResumeResource,
     SetCapacity,
     SettleResource,
-)
-from understudy_runtime.core.resource.records import (
-    IntentNoted,
-    LeaseOver,
-    ResourceCommanded,
-    ResourceMoved,
-    WaitEnded,
-    WaitRenewed,
 )
 from understudy_runtime.core.resource.states import TRANSITIONS, diagram
 

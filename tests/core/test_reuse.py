@@ -6,16 +6,9 @@ from msgspec import Raw
 
 from understudy.options import TaskOptions
 from understudy_runtime.core.kinds import NULL, Failure
-from understudy_runtime.core.records import (
-    AnyRecord,
-    ExecutionStarted,
-    Reusable,
-    TaskGaveUp,
-    TaskReused,
-    TaskScheduled,
-    TaskSucceeded,
-    Turn,
-)
+from understudy_runtime.core.records import AnyRecord, Turn
+from understudy_runtime.core.records.calls import TaskGaveUp, TaskScheduled, TaskSucceeded
+from understudy_runtime.core.records.runs import ExecutionStarted, Reusable, TaskReused
 from understudy_runtime.core.reuse import finished_tasks, offer
 
 

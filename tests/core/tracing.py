@@ -48,24 +48,12 @@ from understudy_runtime.core.messages import (
     TimerDue,
     Token,
 )
-from understudy_runtime.core.records import (
-    AnyRecord,
-    AskScheduled,
-    CallCancelled,
-    Cancelled,
-    ChildScheduled,
-    Completed,
-    ContinuedAsNew,
-    Failed,
-    Patched,
-    Replied,
-    Reusable,
-    StateSet,
-    TaskScheduled,
-    TimerSet,
-    Turn,
-    Warned,
-)
+from understudy_runtime.core.records import AnyRecord, Turn
+from understudy_runtime.core.records.actors import StateSet
+from understudy_runtime.core.records.calls import AskScheduled, CallCancelled, ChildScheduled, TaskScheduled
+from understudy_runtime.core.records.deliveries import Replied
+from understudy_runtime.core.records.programs import Patched, TimerSet, Warned
+from understudy_runtime.core.records.runs import Cancelled, Completed, ContinuedAsNew, Failed, Reusable
 from understudy_runtime.core.replay import activations
 from understudy_runtime.core.run import RunMachine
 

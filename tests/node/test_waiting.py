@@ -18,7 +18,7 @@ from understudy import App, Client, embedded, lock
 from understudy.client import connect
 from understudy.resource_door import ResourceDoor, resource_door
 from understudy_runtime.actors.journal import decode
-from understudy_runtime.core.resource.records import WaitEnded
+from understudy_runtime.core.records.resources import WaitEnded
 from understudy_runtime.storage.reading import open_reader
 
 pytestmark = pytest.mark.anyio

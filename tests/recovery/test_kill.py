@@ -19,13 +19,9 @@ from tests.recovery.killing import PATIENCE_S, begun, kill_and_finish
 from understudy_runtime.actors.journal import decode
 from understudy_runtime.core.calls import Caller, idempotency_key
 from understudy_runtime.core.keys import run_key
-from understudy_runtime.core.records import (
-    AttemptDispatched,
-    ExecutionStarted,
-    TaskScheduled,
-    TaskSucceeded,
-    Turn,
-)
+from understudy_runtime.core.records import Turn
+from understudy_runtime.core.records.calls import AttemptDispatched, TaskScheduled, TaskSucceeded
+from understudy_runtime.core.records.runs import ExecutionStarted
 from understudy_runtime.storage.reading import open_reader
 
 

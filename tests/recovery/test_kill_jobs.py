@@ -19,7 +19,8 @@ from tests.recovery import jobs_victim as victim
 from tests.recovery.killing import kill_and_finish
 from understudy_runtime.actors.journal import decode
 from understudy_runtime.core.keys import run_key
-from understudy_runtime.core.records import JobSubmitted, Turn
+from understudy_runtime.core.records import Turn
+from understudy_runtime.core.records.jobs import JobSubmitted
 from understudy_runtime.storage.reading import open_reader
 
 KINDS = {"found": victim.RUNS, "blind": victim.RUNS, "late": victim.RUNS, "endless": victim.ENDLESS}

@@ -13,7 +13,8 @@ from understudy_runtime.actors.cell import Cell
 from understudy_runtime.core.kinds import Input
 from understudy_runtime.core.messages import Activated, AnyMessage, Decision, Hold
 from understudy_runtime.core.ports import Programs
-from understudy_runtime.core.records import AnyRecord, ExecutionStarted
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.runs import ExecutionStarted
 
 
 class MustRevive(Exception):

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from understudy.errors import Bug, UnknownName
 from understudy_runtime.actors.cell import Cell, ReplyTo
 from understudy_runtime.core.messages import Decision, Describe, Description, Refused, Reply
-from understudy_runtime.core.records import Held
+from understudy_runtime.core.records.programs import Held
 
 Watcher = Callable[[Description | BaseException], None]
 

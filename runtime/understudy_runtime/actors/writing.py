@@ -13,22 +13,12 @@ from understudy_runtime.actors import journal
 from understudy_runtime.actors.cell import Cell
 from understudy_runtime.core.messages import ActorFacts, Decision, Send
 from understudy_runtime.core.ports import ActorRow, InboxRow, TurnWrite
-from understudy_runtime.core.records import (
-    AnyRecord,
-    Cancelled,
-    Completed,
-    Ended,
-    ExecutionStarted,
-    Failed,
-    Held,
-    JobStopped,
-    Released,
-    ScheduleDeleted,
-    SchedulePaused,
-    ScheduleResumed,
-    ScheduleSet,
-)
-from understudy_runtime.core.resource.records import ResourceMoved
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.jobs import JobStopped
+from understudy_runtime.core.records.programs import Held, Released
+from understudy_runtime.core.records.resources import ResourceMoved
+from understudy_runtime.core.records.runs import Cancelled, Completed, Ended, ExecutionStarted, Failed
+from understudy_runtime.core.records.schedules import ScheduleDeleted, SchedulePaused, ScheduleResumed, ScheduleSet
 
 SNAPSHOT_TURNS: Final = 256
 """A loaded actor applies about so many turns at most."""

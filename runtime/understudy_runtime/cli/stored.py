@@ -19,7 +19,8 @@ from understudy_runtime.cli.place import Place
 from understudy_runtime.core.keys import ACTOR_PREFIX, RESOURCE_PREFIX, RUN, SCHEDULE, id_of, run_key, schedule_key
 from understudy_runtime.core.messages import Describe, Description, JobInfo, Machine, Reply
 from understudy_runtime.core.ports import ActorRow, JournalRow
-from understudy_runtime.core.records import ExecutionStarted, Turn
+from understudy_runtime.core.records import Turn
+from understudy_runtime.core.records.runs import ExecutionStarted
 from understudy_runtime.core.resource.machine import ResourceMachine
 from understudy_runtime.core.run import RunMachine
 from understudy_runtime.core.schedule import ScheduleMachine

@@ -35,21 +35,21 @@ from understudy_runtime.core.messages import (
     JobInfo,
     Token,
 )
-from understudy_runtime.core.records import (
-    AnyRecord,
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.calls import (
     AskScheduled,
     AttemptDispatched,
     AttemptFailed,
     CallAnswered,
     ChildScheduled,
-    JobStopped,
     LateResult,
     ProgressNoted,
     TaskGaveUp,
-    TaskReused,
     TaskScheduled,
     TaskSucceeded,
 )
+from understudy_runtime.core.records.jobs import JobStopped
+from understudy_runtime.core.records.runs import TaskReused
 from understudy_runtime.core.retries import retry_at as _retry_at
 
 MAX_FREE_LOSSES: Final = 2

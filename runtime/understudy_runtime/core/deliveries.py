@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from understudy_runtime.core.kinds import Failure, MaybeRaw, Sender
 from understudy_runtime.core.messages import Accepted, Answer, Decision, Deliver, Later, Refused, Reply, Send, Settled
-from understudy_runtime.core.records import Delivered, HandlerQueued, Replied
+from understudy_runtime.core.records.deliveries import Delivered, HandlerQueued, Replied
 
 MAX_OPEN: Final = 1_000
 """Deliveries an actor may have open; more are refused until some have been answered."""

@@ -27,32 +27,35 @@ from understudy_runtime.core.calls import Caller, Calls, idempotency_key
 from understudy_runtime.core.keys import RUN, kind_of, namespace_of
 from understudy_runtime.core.kinds import Sender
 from understudy_runtime.core.messages import Answer, AttemptEnded, Decision, Send, Token
-from understudy_runtime.core.records import (
-    AnyRecord,
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.calls import (
     AttemptDispatched,
     AttemptFailed,
-    AttemptLeft,
     CallAnswered,
     CallCancelled,
-    Cancelled,
     ChildScheduled,
-    Completed,
-    ContinuedAsNew,
-    Delivered,
-    Ended,
-    ExecutionStarted,
-    Failed,
-    JobStopped,
     LateResult,
+    TaskGaveUp,
+    TaskScheduled,
+    TaskSucceeded,
+)
+from understudy_runtime.core.records.deliveries import Delivered, Replied
+from understudy_runtime.core.records.jobs import JobStopped
+from understudy_runtime.core.records.leases import (
+    AttemptLeft,
     LeaseEnded,
     LeaseRequested,
     LeaseReturned,
     OperationScheduled,
-    Replied,
-    TaskGaveUp,
+)
+from understudy_runtime.core.records.runs import (
+    Cancelled,
+    Completed,
+    ContinuedAsNew,
+    Ended,
+    ExecutionStarted,
+    Failed,
     TaskReused,
-    TaskScheduled,
-    TaskSucceeded,
 )
 from understudy_runtime.core.resource.messages import AcquireLease, InvokeOperation, LeaseGrant, ReleaseLease
 

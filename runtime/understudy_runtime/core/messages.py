@@ -15,7 +15,8 @@ from understudy.options import TaskOptions
 from understudy.resourcing import ResourceDescription
 from understudy.scheduling import RangeOverlap, ScheduleDescription, ScheduleSpec
 from understudy_runtime.core.kinds import NULL, Failure, HeldWhy, MaybeRaw, Message, Sender
-from understudy_runtime.core.records import AnyRecord, Reusable
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.runs import Reusable
 from understudy_runtime.core.resource.messages import ResourceMessage
 
 JobStatus = Literal["submitting", "finding", "open", "uncertain", "stopping"]

@@ -14,31 +14,13 @@ import msgspec
 
 from understudy_runtime.core.kinds import Command, Input
 from understudy_runtime.core.messages import ReplayFrom
-from understudy_runtime.core.records import (
-    AnyRecord,
-    AskScheduled,
-    CallCancelled,
-    Cancelled,
-    ChildScheduled,
-    Completed,
-    ContinuedAsNew,
-    Delivered,
-    Ended,
-    ExecutionStarted,
-    Failed,
-    Held,
-    LeaseEnded,
-    LeaseRequested,
-    OperationScheduled,
-    Patched,
-    Released,
-    Replied,
-    StateSet,
-    TaskScheduled,
-    TimerSet,
-    Turn,
-    Warned,
-)
+from understudy_runtime.core.records import AnyRecord, Turn
+from understudy_runtime.core.records.actors import StateSet
+from understudy_runtime.core.records.calls import AskScheduled, CallCancelled, ChildScheduled, TaskScheduled
+from understudy_runtime.core.records.deliveries import Delivered, Replied
+from understudy_runtime.core.records.leases import LeaseEnded, LeaseRequested, OperationScheduled
+from understudy_runtime.core.records.programs import Held, Patched, Released, TimerSet, Warned
+from understudy_runtime.core.records.runs import Cancelled, Completed, ContinuedAsNew, Ended, ExecutionStarted, Failed
 
 MAX_SHOWN: Final = 3
 """Commands shown around a divergence, to either side."""

@@ -12,14 +12,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from understudy_runtime.core.records import (
-    ExecutionStarted,
-    Reusable,
-    TaskReused,
-    TaskScheduled,
-    TaskSucceeded,
-    Turn,
-)
+from understudy_runtime.core.records import Turn
+from understudy_runtime.core.records.calls import TaskScheduled, TaskSucceeded
+from understudy_runtime.core.records.runs import ExecutionStarted, Reusable, TaskReused
 
 
 class Finished(msgspec.Struct, frozen=True):

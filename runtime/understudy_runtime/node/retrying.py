@@ -20,7 +20,9 @@ from understudy_runtime.actors.engine import Engine
 from understudy_runtime.core.keys import RUN, id_of
 from understudy_runtime.core.messages import RetryRun, Started, TimerDue
 from understudy_runtime.core.ports import Programs
-from understudy_runtime.core.records import AnyRecord, ContinuedAsNew, ExecutionStarted, TaskReused, TaskScheduled, Turn
+from understudy_runtime.core.records import AnyRecord, Turn
+from understudy_runtime.core.records.calls import TaskScheduled
+from understudy_runtime.core.records.runs import ContinuedAsNew, ExecutionStarted, TaskReused
 from understudy_runtime.core.reuse import Finished, finished_tasks, offer
 from understudy_runtime.core.run import CLOSED, RunMachine, RunState
 

@@ -12,7 +12,8 @@ from understudy.door import Door, HistoryTurn
 from understudy.errors import BadRequest, UnknownName
 from understudy_runtime.core.keys import RUN, kind_of, run_key
 from understudy_runtime.core.messages import ReplayFrom
-from understudy_runtime.core.records import ExecutionStarted, Turn
+from understudy_runtime.core.records import Turn
+from understudy_runtime.core.records.runs import ExecutionStarted
 from understudy_runtime.core.replay import activations, difference
 from understudy_runtime.execution.programs import AppPrograms
 from understudy_runtime.node.bridge import Bridge

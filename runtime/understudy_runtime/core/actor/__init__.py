@@ -39,7 +39,9 @@ from understudy_runtime.core.messages import (
     ReplayFrom,
     SettleJob,
 )
-from understudy_runtime.core.records import AnyRecord, LeaseRequested, Replied
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.deliveries import Replied
+from understudy_runtime.core.records.leases import LeaseRequested
 
 __all__ = ["MAX_REMINDERS", "MAX_ROUNDS", "ActorMachine", "ActorState", "Kept", "Reminder"]
 

@@ -12,19 +12,23 @@ from understudy_runtime.core.calls import AskCall
 from understudy_runtime.core.deliveries import Remembered
 from understudy_runtime.core.leases import name_of
 from understudy_runtime.core.messages import Hold
-from understudy_runtime.core.records import (
-    AnyRecord,
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.actors import ReminderForgotten, ReminderSet, StateSet
+from understudy_runtime.core.records.calls import (
     AskScheduled,
     AttemptDispatched,
     AttemptFailed,
-    AttemptLeft,
     CallAnswered,
     CallCancelled,
     ChildScheduled,
-    Delivered,
-    Fired,
-    HandlerQueued,
-    Held,
+    LateResult,
+    ProgressNoted,
+    TaskGaveUp,
+    TaskScheduled,
+    TaskSucceeded,
+)
+from understudy_runtime.core.records.deliveries import Delivered, HandlerQueued, Replied
+from understudy_runtime.core.records.jobs import (
     JobOver,
     JobSeekDelayed,
     JobSought,
@@ -35,25 +39,16 @@ from understudy_runtime.core.records import (
     JobSubmitted,
     JobTold,
     JobUncertain,
-    LateResult,
+)
+from understudy_runtime.core.records.leases import (
+    AttemptLeft,
     LeaseEnded,
     LeaseRequested,
     LeaseReturned,
     OperationScheduled,
-    Patched,
-    ProgressNoted,
-    Released,
-    ReminderForgotten,
-    ReminderSet,
-    Replied,
-    StateSet,
-    TaskGaveUp,
-    TaskReused,
-    TaskScheduled,
-    TaskSucceeded,
-    TimerSet,
-    Warned,
 )
+from understudy_runtime.core.records.programs import Fired, Held, Patched, Released, TimerSet, Warned
+from understudy_runtime.core.records.runs import TaskReused
 
 
 def _delivered(state: ActorState, record: Delivered, at: float) -> None:

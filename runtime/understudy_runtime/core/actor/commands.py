@@ -15,19 +15,11 @@ from understudy_runtime.core.calls import AskCall, ChildCall, OpenCall, TaskCall
 from understudy_runtime.core.keys import namespace_of, run_key
 from understudy_runtime.core.kinds import Sender
 from understudy_runtime.core.messages import Activated, Cancel, Decision, Deliver, Send, Start
-from understudy_runtime.core.records import (
-    AskScheduled,
-    CallCancelled,
-    ChildScheduled,
-    Held,
-    LeaseRequested,
-    OperationScheduled,
-    ReminderForgotten,
-    ReminderSet,
-    Replied,
-    TaskScheduled,
-    TimerSet,
-)
+from understudy_runtime.core.records.actors import ReminderForgotten, ReminderSet
+from understudy_runtime.core.records.calls import AskScheduled, CallCancelled, ChildScheduled, TaskScheduled
+from understudy_runtime.core.records.deliveries import Replied
+from understudy_runtime.core.records.leases import LeaseRequested, OperationScheduled
+from understudy_runtime.core.records.programs import Held, TimerSet
 
 MAX_ROUNDS: Final = 64
 """Messages handled in one turn; the rest are due at once."""

@@ -35,7 +35,9 @@ from understudy_runtime.core.messages import (
     SettleJob,
     TimerDue,
 )
-from understudy_runtime.core.records import CallAnswered, Delivered, Fired, HandlerQueued, Held, Released
+from understudy_runtime.core.records.calls import CallAnswered
+from understudy_runtime.core.records.deliveries import Delivered, HandlerQueued
+from understudy_runtime.core.records.programs import Fired, Held, Released
 
 
 def definition_of(state: ActorState) -> str:

@@ -7,7 +7,7 @@ import math
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core.actor.state import ActorState, Reminder
 from understudy_runtime.core.messages import Decision
-from understudy_runtime.core.records import Delivered, HandlerQueued
+from understudy_runtime.core.records.deliveries import Delivered, HandlerQueued
 
 
 def next_duty(state: ActorState) -> float | None:

@@ -12,7 +12,7 @@ from understudy_runtime.core.deliveries import Deliveries
 from understudy_runtime.core.kinds import MaybeRaw
 from understudy_runtime.core.leases import Leases
 from understudy_runtime.core.messages import Hold
-from understudy_runtime.core.records import HandlerQueued
+from understudy_runtime.core.records.deliveries import HandlerQueued
 
 MAX_REMINDERS: Final = 100
 """Reminders that an actor may have set at a time."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from understudy_runtime.core.job.state import OpenJob, Stopping, stopping_name
 from understudy_runtime.core.job.stopping import stopping_of
-from understudy_runtime.core.records import (
-    AnyRecord,
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.jobs import (
     JobOver,
     JobSeekDelayed,
     JobSought,

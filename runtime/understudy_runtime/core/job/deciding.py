@@ -30,19 +30,9 @@ from understudy_runtime.core.messages import (
     SettleJob,
     Token,
 )
-from understudy_runtime.core.records import (
-    AttemptDispatched,
-    AttemptFailed,
-    Held,
-    JobOver,
-    JobSeekDelayed,
-    JobSought,
-    JobSubmitted,
-    JobTold,
-    JobUncertain,
-    TaskGaveUp,
-    TaskSucceeded,
-)
+from understudy_runtime.core.records.calls import AttemptDispatched, AttemptFailed, TaskGaveUp, TaskSucceeded
+from understudy_runtime.core.records.jobs import JobOver, JobSeekDelayed, JobSought, JobSubmitted, JobTold, JobUncertain
+from understudy_runtime.core.records.programs import Held
 from understudy_runtime.core.retries import retry_at
 
 if TYPE_CHECKING:

@@ -16,14 +16,9 @@ from understudy_runtime.core.job.state import (
 )
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import AttemptEnded, Decision, Token
-from understudy_runtime.core.records import (
-    AnyRecord,
-    JobStopDelayed,
-    JobStopFound,
-    JobStopped,
-    JobStopping,
-    TaskGaveUp,
-)
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.calls import TaskGaveUp
+from understudy_runtime.core.records.jobs import JobStopDelayed, JobStopFound, JobStopped, JobStopping
 
 if TYPE_CHECKING:
     from understudy_runtime.core.calls import Calls, TaskCall

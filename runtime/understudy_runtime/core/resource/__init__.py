@@ -40,7 +40,7 @@ A healthy resource takes no turns and writes nothing: checks are one call to the
 | Module | What is in it |
 |---|---|
 | `states.py` | the table above |
-| `records.py`, `messages.py` | what is noted down; what it is told and answers |
+| `messages.py` | what it is told and answers; what it notes down is in `core/records/resources.py` |
 | `state.py`, `apply.py` | what it knows; how records change that |
 | `decide.py`, `plan.py` | a turn: from the message to the decision |
 | `leases.py` | the queue, grants, and how leases end |
@@ -50,5 +50,5 @@ A healthy resource takes no turns and writes nothing: checks are one call to the
 | `commands.py`, `describe.py` | operators |
 | `duties.py` | what goes by time |
 
-Nothing is imported here, because the records of all actors include these: `machine.py` has `ResourceMachine`.
+Nothing is imported here, because the records of all actors name its states: `machine.py` has `ResourceMachine`.
 """

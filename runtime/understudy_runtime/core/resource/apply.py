@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.deliveries import Remembered
 from understudy_runtime.core.records import AnyRecord
-from understudy_runtime.core.resource.records import (
+from understudy_runtime.core.records.resources import (
     CapacitySet,
     CheckBegun,
     CheckEnded,

@@ -6,6 +6,13 @@ from msgspec import Raw
 
 from understudy_runtime.core.kinds import NULL
 from understudy_runtime.core.messages import Accepted, Refused
+from understudy_runtime.core.records.resources import (
+    CapacitySet,
+    IntentEnded,
+    ResourceCommanded,
+    ResourceCreated,
+    ResourceDoomed,
+)
 from understudy_runtime.core.resource import driving, leases, living
 from understudy_runtime.core.resource.messages import (
     DestroyResource,
@@ -16,13 +23,6 @@ from understudy_runtime.core.resource.messages import (
     SettleResource,
 )
 from understudy_runtime.core.resource.plan import Plan
-from understudy_runtime.core.resource.records import (
-    CapacitySet,
-    IntentEnded,
-    ResourceCommanded,
-    ResourceCreated,
-    ResourceDoomed,
-)
 from understudy_runtime.core.resource.state import MAX_CAPACITY
 
 

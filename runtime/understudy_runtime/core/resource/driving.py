@@ -23,9 +23,7 @@ from msgspec import Raw
 from understudy.options import TaskOptions
 from understudy_runtime.core.kinds import NULL, Failure, MaybeRaw
 from understudy_runtime.core.messages import AttemptEnded, Dispatch, Token, Watch
-from understudy_runtime.core.resource import duties, living
-from understudy_runtime.core.resource.plan import Plan
-from understudy_runtime.core.resource.records import (
+from understudy_runtime.core.records.resources import (
     CapacitySet,
     CheckBegun,
     CheckEnded,
@@ -36,6 +34,8 @@ from understudy_runtime.core.resource.records import (
     ResourceCreated,
     What,
 )
+from understudy_runtime.core.resource import duties, living
+from understudy_runtime.core.resource.plan import Plan
 from understudy_runtime.core.resource.state import Intent
 
 CALL_TIMEOUT_S: Final = 60.0

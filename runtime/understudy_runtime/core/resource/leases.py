@@ -16,10 +16,7 @@ from understudy.options import MAX_PRIORITY
 from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.kinds import Failure, MaybeRaw, Sender
 from understudy_runtime.core.messages import Accepted, Later, Refused, Settled
-from understudy_runtime.core.resource import operations
-from understudy_runtime.core.resource.messages import AcquireLease, LeaseGrant, ReleaseLease, RenewLease
-from understudy_runtime.core.resource.plan import Plan, is_client
-from understudy_runtime.core.resource.records import (
+from understudy_runtime.core.records.resources import (
     CapacitySet,
     LeaseAwaited,
     LeaseEnd,
@@ -33,6 +30,9 @@ from understudy_runtime.core.resource.records import (
     WaitRenewed,
     WaitsSpared,
 )
+from understudy_runtime.core.resource import operations
+from understudy_runtime.core.resource.messages import AcquireLease, LeaseGrant, ReleaseLease, RenewLease
+from understudy_runtime.core.resource.plan import Plan, is_client
 from understudy_runtime.core.resource.state import (
     MAX_CAPACITY,
     MAX_LEASES,

@@ -8,9 +8,9 @@ the last can never end what the first has just been given.
 from __future__ import annotations
 
 from understudy_runtime.core.kinds import Failure
+from understudy_runtime.core.records.resources import CapacitySet
 from understudy_runtime.core.resource import driving, duties, leases, operations
 from understudy_runtime.core.resource.plan import Plan
-from understudy_runtime.core.resource.records import CapacitySet
 from understudy_runtime.core.resource.state import holder_name
 
 

@@ -16,10 +16,10 @@ from understudy.options import TaskOptions
 from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.kinds import NULL, Failure, MaybeRaw
 from understudy_runtime.core.messages import AttemptEnded, Dispatch, Token
+from understudy_runtime.core.records.resources import OperationOver, OperationStarted, OperationTaken
 from understudy_runtime.core.resource import duties
 from understudy_runtime.core.resource.messages import InvokeOperation
 from understudy_runtime.core.resource.plan import Plan
-from understudy_runtime.core.resource.records import OperationOver, OperationStarted, OperationTaken
 from understudy_runtime.core.resource.state import MAX_OPERATIONS, Operation, holder_name
 
 UNCERTAIN: Final = "OperationUncertain"

@@ -8,9 +8,9 @@ from understudy.resourcing import ResourceOptions
 from understudy_runtime.core.kinds import NULL, Failure, MaybeRaw, Sender
 from understudy_runtime.core.messages import Decision, Dispatch
 from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.resources import OperationOver, OperationStarted, OperationTaken, ResourceMoved
 from understudy_runtime.core.resource import duties
 from understudy_runtime.core.resource.apply import apply_to_life, apply_to_line
-from understudy_runtime.core.resource.records import OperationOver, OperationStarted, OperationTaken, ResourceMoved
 from understudy_runtime.core.resource.state import Life, Line, ResourceState
 from understudy_runtime.core.resource.states import State, allowed
 

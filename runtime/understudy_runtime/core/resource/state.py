@@ -11,7 +11,7 @@ import msgspec
 
 from understudy_runtime.core.deliveries import Deliveries
 from understudy_runtime.core.kinds import Failure, MaybeRaw, Sender
-from understudy_runtime.core.resource.records import LeaseEnd, What
+from understudy_runtime.core.records.resources import LeaseEnd, What
 from understudy_runtime.core.resource.states import State
 
 MAX_WAITERS: Final = 10_000

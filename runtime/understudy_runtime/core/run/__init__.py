@@ -26,7 +26,8 @@ from understudy_runtime.core.messages import (
     ReplayFrom,
     SettleJob,
 )
-from understudy_runtime.core.records import AnyRecord, LeaseRequested
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.leases import LeaseRequested
 from understudy_runtime.core.run.apply import APPLY
 from understudy_runtime.core.run.commands import next_execution
 from understudy_runtime.core.run.decide import DECIDE, TURNS_WARNING, mind_the_length

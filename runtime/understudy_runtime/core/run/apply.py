@@ -14,26 +14,22 @@ from understudy_runtime.core.deliveries import Remembered
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.leases import name_of
 from understudy_runtime.core.messages import Hold
-from understudy_runtime.core.records import (
-    AnyRecord,
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.calls import (
     AskScheduled,
     AttemptDispatched,
     AttemptFailed,
-    AttemptLeft,
     CallAnswered,
     CallCancelled,
-    Cancelled,
-    CancelRequested,
-    Cautioned,
     ChildScheduled,
-    Completed,
-    ContinuedAsNew,
-    Delivered,
-    Ended,
-    ExecutionStarted,
-    Failed,
-    Fired,
-    Held,
+    LateResult,
+    ProgressNoted,
+    TaskGaveUp,
+    TaskScheduled,
+    TaskSucceeded,
+)
+from understudy_runtime.core.records.deliveries import Delivered, NothingToDo, Replied
+from understudy_runtime.core.records.jobs import (
     JobOver,
     JobSeekDelayed,
     JobSought,
@@ -44,22 +40,24 @@ from understudy_runtime.core.records import (
     JobSubmitted,
     JobTold,
     JobUncertain,
-    LateResult,
+)
+from understudy_runtime.core.records.leases import (
+    AttemptLeft,
     LeaseEnded,
     LeaseRequested,
     LeaseReturned,
-    NothingToDo,
     OperationScheduled,
-    Patched,
-    ProgressNoted,
-    Released,
-    Replied,
-    TaskGaveUp,
+)
+from understudy_runtime.core.records.programs import Cautioned, Fired, Held, Patched, Released, TimerSet, Warned
+from understudy_runtime.core.records.runs import (
+    Cancelled,
+    CancelRequested,
+    Completed,
+    ContinuedAsNew,
+    Ended,
+    ExecutionStarted,
+    Failed,
     TaskReused,
-    TaskScheduled,
-    TaskSucceeded,
-    TimerSet,
-    Warned,
 )
 from understudy_runtime.core.run.state import RunState
 

@@ -14,22 +14,17 @@ from understudy_runtime.core import leases as leasing
 from understudy_runtime.core.keys import namespace_of, run_key
 from understudy_runtime.core.kinds import Failure, Sender
 from understudy_runtime.core.messages import Activated, Decision, Deliver, Send, Start
-from understudy_runtime.core.records import (
-    AskScheduled,
-    CallCancelled,
+from understudy_runtime.core.records.calls import AskScheduled, CallCancelled, ChildScheduled, TaskScheduled
+from understudy_runtime.core.records.deliveries import Replied
+from understudy_runtime.core.records.leases import LeaseRequested, OperationScheduled
+from understudy_runtime.core.records.programs import Held, TimerSet
+from understudy_runtime.core.records.runs import (
     Cancelled,
-    ChildScheduled,
     Completed,
     ContinuedAsNew,
     ExecutionStarted,
     Failed,
-    Held,
-    LeaseRequested,
-    OperationScheduled,
-    Replied,
     TaskReused,
-    TaskScheduled,
-    TimerSet,
 )
 from understudy_runtime.core.run.ending import close, leave_nothing_open, let_go
 from understudy_runtime.core.run.state import RunState

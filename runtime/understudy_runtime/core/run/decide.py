@@ -36,18 +36,10 @@ from understudy_runtime.core.messages import (
     Terminate,
     TimerDue,
 )
-from understudy_runtime.core.records import (
-    CallAnswered,
-    CancelRequested,
-    Cautioned,
-    Delivered,
-    Ended,
-    ExecutionStarted,
-    Fired,
-    Held,
-    NothingToDo,
-    Released,
-)
+from understudy_runtime.core.records.calls import CallAnswered
+from understudy_runtime.core.records.deliveries import Delivered, NothingToDo
+from understudy_runtime.core.records.programs import Cautioned, Fired, Held, Released
+from understudy_runtime.core.records.runs import CancelRequested, Ended, ExecutionStarted
 from understudy_runtime.core.run.commands import activated
 from understudy_runtime.core.run.ending import end
 from understudy_runtime.core.run.state import CLOSED, RunState

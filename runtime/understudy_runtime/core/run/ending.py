@@ -11,7 +11,8 @@ from understudy_runtime.core.calls import AskCall, ChildCall, OpenCall, TaskCall
 from understudy_runtime.core.keys import namespace_of, run_key
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Cancel, Decision, Send
-from understudy_runtime.core.records import CallCancelled, ChildScheduled, Ended, TaskReused
+from understudy_runtime.core.records.calls import CallCancelled, ChildScheduled
+from understudy_runtime.core.records.runs import Ended, TaskReused
 from understudy_runtime.core.run.state import RunState
 
 

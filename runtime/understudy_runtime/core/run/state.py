@@ -12,7 +12,8 @@ from understudy_runtime.core.deliveries import Deliveries
 from understudy_runtime.core.kinds import NULL, Failure, MaybeRaw, Sender
 from understudy_runtime.core.leases import Leases
 from understudy_runtime.core.messages import Hold
-from understudy_runtime.core.records import ContinuedAsNew, Reusable, TaskScheduled
+from understudy_runtime.core.records.calls import TaskScheduled
+from understudy_runtime.core.records.runs import ContinuedAsNew, Reusable
 
 CLOSED: Final = frozenset({"succeeded", "failed", "cancelled", "terminated", "timed_out"})
 

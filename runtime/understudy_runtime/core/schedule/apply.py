@@ -11,8 +11,8 @@ from msgspec import Raw
 from understudy.scheduling import ScheduledRun
 from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.deliveries import Remembered
-from understudy_runtime.core.records import (
-    NothingToDo,
+from understudy_runtime.core.records.deliveries import NothingToDo
+from understudy_runtime.core.records.schedules import (
     RangeAdvanced,
     RangeBegun,
     RunBuffered,

@@ -32,8 +32,8 @@ from understudy_runtime.core.messages import (
     TriggerSchedule,
 )
 from understudy_runtime.core.ports import Calendar
-from understudy_runtime.core.records import (
-    NothingToDo,
+from understudy_runtime.core.records.deliveries import NothingToDo
+from understudy_runtime.core.records.schedules import (
     RangeBegun,
     ScheduleAdvanced,
     ScheduleDeleted,

@@ -19,7 +19,7 @@ from understudy_runtime.core.keys import id_of, namespace_of, run_key
 from understudy_runtime.core.kinds import Sender
 from understudy_runtime.core.messages import Cancel, Decision, Send, Start, Terminate
 from understudy_runtime.core.ports import Calendar
-from understudy_runtime.core.records import RangeAdvanced, RunBuffered, RunPassedOver, RunScheduled, Why
+from understudy_runtime.core.records.schedules import RangeAdvanced, RunBuffered, RunPassedOver, RunScheduled, Why
 from understudy_runtime.core.schedule.state import MAX_BUFFERED, MAX_RUNNING, Kept, Range, ScheduleState
 from understudy_runtime.core.schedule.times import next_time, up_to
 

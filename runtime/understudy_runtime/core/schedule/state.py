@@ -8,7 +8,7 @@ import msgspec
 
 from understudy.scheduling import Overlap, ScheduledRun, ScheduleSpec
 from understudy_runtime.core.deliveries import Deliveries
-from understudy_runtime.core.records import Why
+from understudy_runtime.core.records.schedules import Why
 
 MAX_RUNNING: Final = 1_000
 """Runs of one schedule at once, whatever its overlap policy; further nominal times are passed over."""

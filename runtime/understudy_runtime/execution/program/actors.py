@@ -21,21 +21,12 @@ from understudy.errors import BadInput, BadRequest, Stalled
 from understudy_runtime.core.actor import MAX_REMINDERS, Kept
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Activated, Hold
-from understudy_runtime.core.records import (
-    AnyRecord,
-    CallAnswered,
-    Delivered,
-    Fired,
-    ReminderForgotten,
-    ReminderSet,
-    Replied,
-    StateSet,
-    TaskGaveUp,
-    TaskReused,
-    TaskSucceeded,
-    TimerSet,
-    Warned,
-)
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.actors import ReminderForgotten, ReminderSet, StateSet
+from understudy_runtime.core.records.calls import CallAnswered, TaskGaveUp, TaskSucceeded
+from understudy_runtime.core.records.deliveries import Delivered, Replied
+from understudy_runtime.core.records.programs import Fired, TimerSet, Warned
+from understudy_runtime.core.records.runs import TaskReused
 from understudy_runtime.execution.program.calls import Calls
 from understudy_runtime.execution.program.keeping import restored
 from understudy_runtime.execution.program.loop import WorkflowLoop

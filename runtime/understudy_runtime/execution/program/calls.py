@@ -39,21 +39,19 @@ from understudy.failures import (
 from understudy.options import TaskOptions
 from understudy_runtime.core.keys import id_of, name_of, namespace_of
 from understudy_runtime.core.kinds import Failure
-from understudy_runtime.core.records import (
-    AnyRecord,
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.calls import (
     AskScheduled,
     CallAnswered,
     CallCancelled,
     ChildScheduled,
-    LeaseEnded,
-    LeaseRequested,
-    OperationScheduled,
-    Patched,
     TaskGaveUp,
-    TaskReused,
     TaskScheduled,
     TaskSucceeded,
 )
+from understudy_runtime.core.records.leases import LeaseEnded, LeaseRequested, OperationScheduled
+from understudy_runtime.core.records.programs import Patched
+from understudy_runtime.core.records.runs import TaskReused
 from understudy_runtime.core.resource.messages import LeaseGrant
 from understudy_runtime.execution.program.loop import WorkflowLoop
 from understudy_runtime.execution.program.tasks import RunFuture

@@ -23,23 +23,18 @@ from understudy.errors import BadInput, Stalled
 from understudy.failures import encode_failure
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Activated, Hold
-from understudy_runtime.core.records import (
-    AnyRecord,
-    CallAnswered,
+from understudy_runtime.core.records import AnyRecord
+from understudy_runtime.core.records.calls import CallAnswered, TaskGaveUp, TaskSucceeded
+from understudy_runtime.core.records.deliveries import Delivered, Replied
+from understudy_runtime.core.records.programs import Fired, TimerSet, Warned
+from understudy_runtime.core.records.runs import (
     Cancelled,
     CancelRequested,
     Completed,
     ContinuedAsNew,
-    Delivered,
     ExecutionStarted,
     Failed,
-    Fired,
-    Replied,
-    TaskGaveUp,
     TaskReused,
-    TaskSucceeded,
-    TimerSet,
-    Warned,
 )
 from understudy_runtime.execution.program.calls import Calls, ContinueAsNew, answering
 from understudy_runtime.execution.program.loop import WorkflowLoop
