@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -28,7 +29,7 @@ from understudy.remote.errors import is_transient, of_status
 from understudy.remote.jobs import RemoteJobs
 from understudy.remote.resources import RemoteResources
 from understudy.remote.schedules import RemoteSchedules
-from understudy.remote.session import FIRST_PAUSE_S, Metadata, Session, unreachable
+from understudy.remote.session import FIRST_PAUSE_S, LONGEST_PAUSE_S, Metadata, Session, unreachable
 from understudy.remote.targets import Targets
 from understudy_proto.v1 import actors_pb2, runs_pb2
 
@@ -200,9 +201,10 @@ class RemoteDoor(RemoteActors, RemoteCluster, RemoteJobs, RemoteResources, Remot
         )
 
     async def _unary(self, method: str, request: Message, response: type[M]) -> M:
-        """A call that only reads, or may be repeated; tried again, at each node and once more, where the connection
-        broke."""
-        tries = len(self._targets)
+        """A call that only reads, or may be repeated; tried again, at the next node if there is one, for as long as
+        the connection breaks and patience lasts."""
+        now = asyncio.get_running_loop().time
+        give_up_at, pause_s = now() + self._patience_s, FIRST_PAUSE_S
         while True:
             target, channel = self._targets.name, self._targets.channel
             call: Any = channel.unary_unary(
@@ -211,14 +213,13 @@ class RemoteDoor(RemoteActors, RemoteCluster, RemoteJobs, RemoteResources, Remot
                 response_deserializer=response.FromString,
             )
             try:
-                return await call(  # type: ignore[no-any-return]
-                    request, metadata=self._metadata, timeout=UNARY_S, wait_for_ready=not tries
-                )
+                return await call(request, metadata=self._metadata, timeout=UNARY_S)  # type: ignore[no-any-return]
             except grpc.aio.AioRpcError as error:
-                if not is_transient(error) or not tries:
+                if not is_transient(error) or now() + pause_s > give_up_at:
                     raise _told(target, error) from None
-            tries -= 1
             self._targets.leave(channel)
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
 
 def _told(target: str, error: grpc.aio.AioRpcError) -> Exception:
