@@ -109,6 +109,9 @@ class Node:
         owner = self._realm.owner(key)
         return None if owner is None or owner is self else self.member(owner.name)
 
+    def coming(self, key: str) -> bool:
+        return not self.here(key) and self._realm.owner(key) is self
+
     def member(self, node: str) -> Member | None:
         return Member(node, node, "")
 

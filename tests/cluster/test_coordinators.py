@@ -95,41 +95,53 @@ async def test_members_see_each_other_and_leave(places: Places) -> None:
 
 async def test_an_orphan_is_claimed_by_one_node_alone(places: Places) -> None:
     a, b = await places.join("a"), await places.join("b")
-    assert await a.coordinator.claim(3)
-    assert not await b.coordinator.claim(3)
-    assert await a.coordinator.claim(3), "a claim whose answer was lost can be made again"
+    assert await a.coordinator.claim({3})
+    assert not await b.coordinator.claim({3})
+    assert await a.coordinator.claim({3}), "a claim whose answer was lost can be made again"
     assert (await b.sees(lambda view: 3 in view.owners)).owners == {3: owner(a)}
 
 
 async def test_only_its_owner_hands_a_shard_over_and_only_to_who_is_there(places: Places) -> None:
     a, b = await places.join("a"), await places.join("b")
-    await a.coordinator.claim(3)
-    assert not await b.coordinator.hand_over(3, b.member)
-    assert not await a.coordinator.hand_over(3, Member("c", "c-1", ""))
-    assert await a.coordinator.hand_over(3, b.member)
+    await a.coordinator.claim({3})
+    assert not await b.coordinator.hand_over({3}, b.member)
+    assert not await a.coordinator.hand_over({3}, Member("c", "c-1", ""))
+    assert await a.coordinator.hand_over({3}, b.member)
     assert (await a.sees(lambda view: view.owners.get(3) == owner(b))).owners == {3: owner(b)}
     await a.coordinator.leave()
     await b.sees(lambda view: "a" not in view.members)
     assert b.coordinator.view.owners == {3: owner(b)}, "it stands under the session of its new owner"
 
 
+async def test_of_many_shards_those_are_had_that_can_be(places: Places) -> None:
+    a, b = await places.join("a"), await places.join("b")
+    assert await b.coordinator.claim({2, 70}) == {2, 70}
+    assert await a.coordinator.claim(range(100)) == set(range(100)) - {2, 70}
+    assert await a.coordinator.hand_over(range(90, 100), b.member) == set(range(90, 100))
+    assert await a.coordinator.hand_over({1, 2, 3}, b.member) == {1, 2, 3}, "2 was there already"
+    await a.coordinator.give_up(range(80, 95))
+    expected = {shard: owner(b if shard in {1, 2, 3, 70} or shard >= 90 else a) for shard in range(100)}
+    expected = {shard: who for shard, who in expected.items() if not 80 <= shard < 90}
+    assert (await b.sees(lambda view: view.owners == expected)).owners == expected
+
+
 async def test_a_shard_that_was_given_up_is_anybodys(places: Places) -> None:
     a, b = await places.join("a"), await places.join("b")
-    await a.coordinator.claim(3)
-    await b.coordinator.give_up(3)
-    assert not await b.coordinator.claim(3), "nobody gives up what is not his"
-    await a.coordinator.give_up(3)
-    assert await b.coordinator.claim(3)
+    await a.coordinator.claim({3})
+    await b.coordinator.give_up({3})
+    assert not await b.coordinator.claim({3}), "nobody gives up what is not his"
+    await a.coordinator.give_up({3})
+    assert await b.coordinator.claim({3})
 
 
 async def test_the_shards_of_a_node_that_died_become_orphans(places: Places) -> None:
     a, b = await places.join("a"), await places.join("b")
-    await a.coordinator.claim(3)
+    await a.coordinator.claim({3})
     await b.sees(lambda view: 3 in view.owners)
     places.die(a)
     await b.sees(lambda view: not view.owners and list(view.members) == ["b"])
     assert a.coordinator.session_left_s <= 0
-    assert await b.coordinator.claim(3)
+    assert await b.coordinator.claim({3})
 
 
 async def test_a_node_that_is_to_be_drained_takes_nothing(places: Places) -> None:

@@ -19,11 +19,11 @@ pytestmark = pytest.mark.anyio
 async def test_in_an_outage_the_view_stays_and_nothing_is_claimed(own_etcd: EtcdServer) -> None:
     places = Places(own_etcd, "outage")
     seat = await places.join("a")
-    await seat.coordinator.claim(1)
+    await seat.coordinator.claim({1})
     known = await seat.sees(lambda view: 1 in view.owners)
     own_etcd.stop()
     with pytest.raises(CoordinatorError, match="etcd cannot be reached"):
-        await seat.coordinator.claim(2)
+        await seat.coordinator.claim({2})
     assert seat.coordinator.view == known
     own_etcd.start()
     await claims(seat, 2)
@@ -36,7 +36,7 @@ async def claims(seat: Seat, shard: int) -> None:
     with anyio.fail_after(30):
         while True:
             try:
-                assert await seat.coordinator.claim(shard)
+                assert await seat.coordinator.claim({shard})
                 return
             except CoordinatorError:
                 await anyio.sleep(0.05)  # between two tries, as a node makes them
@@ -45,14 +45,14 @@ async def claims(seat: Seat, shard: int) -> None:
 async def test_a_session_that_ended_meanwhile_is_replaced(own_etcd: EtcdServer) -> None:
     places = Places(own_etcd, "expired")
     a, b = await places.join("a"), await places.join("b")
-    await a.coordinator.claim(1)
+    await a.coordinator.claim({1})
     await b.sees(lambda view: 1 in view.owners)
     a.lives = False
     await b.sees(lambda view: list(view.members) == ["b"] and not view.owners)
     a.lives = True
     await b.sees(lambda view: sorted(view.members) == ["a", "b"])
     assert a.coordinator.session_left_s > 0
-    assert await a.coordinator.claim(1)
+    assert await a.coordinator.claim({1})
     await places.close()
 
 
@@ -66,7 +66,7 @@ async def test_a_watch_whose_history_was_thrown_away_sees_what_comes(own_etcd: E
         key = base64.b64encode(b"/elsewhere").decode()
         put = own_etcd.post("/kv/put", {"key": key, "value": key})
         own_etcd.post("/kv/compaction", {"revision": put["header"]["revision"], "physical": True})
-    assert await seat.coordinator.claim(5)
+    assert await seat.coordinator.claim({5})
     await seat.sees(lambda view: 5 in view.owners)
     await places.close()
 
@@ -76,7 +76,7 @@ async def test_another_endpoint_answers_for_one_that_is_away(shared_etcd: EtcdSe
     coordinator = EtcdCoordinator(options, lambda: True)
     seat = Seat(coordinator, Member("a", "a-1", ""))
     assert await coordinator.join(seat.member, seat.changed) == 4
-    assert await coordinator.claim(0)
+    assert await coordinator.claim({0})
     await coordinator.leave()
 
 

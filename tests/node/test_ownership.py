@@ -68,9 +68,9 @@ class Coordinator(LocalCoordinator):
         self._come()
         await super().announce(member)
 
-    async def give_up(self, shard: int) -> None:
+    async def give_up(self, shards: Collection[int]) -> None:
         self._come()
-        await super().give_up(shard)
+        await super().give_up(shards)
 
     def _come(self) -> None:
         if self.away:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from understudy_runtime.core.membership import CoordinatorError, Member, Owner, View
@@ -87,30 +87,32 @@ class LocalCoordinator:
     def session_left_s(self) -> float:
         return TTL_S if self._is_member() else 0.0
 
-    async def claim(self, shard: int) -> bool:
+    async def claim(self, shards: Collection[int]) -> set[int]:
         owners = self.view.owners
         if self._me is None or not self._is_member():
-            return False
-        if shard in owners:
-            return owners[shard] == self._owner(self._me)
-        self._cluster.own({**owners, shard: self._owner(self._me)})
-        return True
+            return set()
+        me = self._owner(self._me)
+        if orphans := set(shards) - set(owners):
+            self._cluster.own({**owners, **dict.fromkeys(orphans, me)})
+        return orphans | {shard for shard in shards if owners.get(shard) == me}
 
-    async def hand_over(self, shard: int, to: Member) -> bool:
-        view = self.view
-        if self._me is None or view.owners.get(shard) != self._owner(self._me) or view.members.get(to.node) is None:
-            return False
-        self._cluster.own({**view.owners, shard: self._owner(to)})
-        return True
+    async def hand_over(self, shards: Collection[int], to: Member) -> set[int]:
+        if to.node not in self.view.members:
+            return set()
+        if going := self._mine(shards):
+            self._cluster.own({**self.view.owners, **dict.fromkeys(going, self._owner(to))})
+        return {shard for shard in shards if self.view.owners.get(shard) == self._owner(to)}
 
-    async def give_up(self, shard: int) -> None:
-        owners = dict(self.view.owners)
-        if self._me is not None and owners.get(shard) == self._owner(self._me):
-            del owners[shard]
-            self._cluster.own(owners)
+    async def give_up(self, shards: Collection[int]) -> None:
+        if going := self._mine(shards):
+            self._cluster.own({shard: owner for shard, owner in self.view.owners.items() if shard not in going})
 
     async def drain(self, node: str, wanted: bool) -> None:
         self._cluster.drain(node, wanted)
+
+    def _mine(self, shards: Collection[int]) -> set[int]:
+        owners = self.view.owners
+        return {shard for shard in shards if self._me is not None and owners.get(shard) == self._owner(self._me)}
 
     def _is_member(self) -> bool:
         known = None if self._me is None else self.view.members.get(self._me.node)

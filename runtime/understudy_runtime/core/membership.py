@@ -6,7 +6,7 @@ coordinator that lies can make the cluster wait, and cannot make it wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 import msgspec
@@ -79,16 +79,16 @@ class Coordinator(Protocol):
         """For how long, from now, the session is sure to live; at 0 or below the node must claim nothing."""
         ...
 
-    async def claim(self, shard: int) -> bool:
-        """Put an orphan in this node's name; False if it is somebody's. The right to write is the store's to give."""
+    async def claim(self, shards: Collection[int]) -> set[int]:
+        """Put orphans in this node's name; returns those that are. The right to write is the store's to give."""
         ...
 
-    async def hand_over(self, shard: int, to: Member) -> bool:
-        """Put a shard of this node's in the name of `to`; False if it is not this node's, or `to` is gone."""
+    async def hand_over(self, shards: Collection[int], to: Member) -> set[int]:
+        """Put shards of this node's in the name of `to`; returns those that stand in it: none if it is gone."""
         ...
 
-    async def give_up(self, shard: int) -> None:
-        """Make a shard of this node's an orphan."""
+    async def give_up(self, shards: Collection[int]) -> None:
+        """Make shards of this node's orphans."""
         ...
 
     async def drain(self, node: str, wanted: bool) -> None:

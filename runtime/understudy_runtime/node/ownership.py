@@ -198,13 +198,15 @@ class Ownership:
             return False
         terms = {row.id: row.term for row in await self._store.read_shards()}
         # What was handed over is in this node's name already; whose it is in truth, the store's claim decides.
-        claimed = [shard for shard in wanted if shard in mine or await self._coordinator.claim(shard)]
+        claimed = {shard for shard in wanted if shard in mine}
+        if not claimed.issuperset(wanted):
+            claimed |= await self._coordinator.claim(set(wanted) - claimed)
         # In a pause since then the session may have ended, and another node may have read what we are to read now.
         if claimed and self._coordinator.session_left_s > 0:
             begun = await self._store.claim({shard: terms[shard] for shard in claimed})
             await self._open(begun)
-            for shard in set(claimed) - set(begun):
-                await self._coordinator.give_up(shard)
+            if refused := claimed - set(begun):
+                await self._coordinator.give_up(refused)
         return bool(claimed)
 
     async def _open(self, begun: Collection[int]) -> None:
@@ -222,8 +224,8 @@ class Ownership:
         Others may have run them and gone before this node looked, and it would not hear of that before it writes: what
         it has in memory would be waited for in vain. So it looks at the terms, once nobody else can begin one.
         """
-        claimed = [shard for shard in self._ours - set(view.owners) if await self._coordinator.claim(shard)]
-        if claimed:
+        orphans = self._ours - set(view.owners)
+        if orphans and (claimed := await self._coordinator.claim(orphans)):
             terms, held = {row.id: row.term for row in await self._store.read_shards()}, self._store.terms
             lost = {shard for shard in claimed if terms[shard] != held.get(shard)}
             self._drop(lost & self._ours, "others have run them since")
@@ -246,14 +248,13 @@ class Ownership:
         going = tuple(planned)
         await self._host.seal_shards(going)
         self._ours -= set(going)
-        await self._store.release(going)
-        successors = {planned[shard] for shard in going}
-        await asyncio.gather(
-            *(self._host.hand_over([shard for shard in going if planned[shard] == node], node) for node in successors)
-        )
-        for shard in going:
-            if not await self._coordinator.hand_over(shard, view.members[planned[shard]]):
-                await self._coordinator.give_up(shard)
+        to = {node: [shard for shard in going if planned[shard] == node] for node in planned.values()}
+        told = (self._host.hand_over(shards, node) for node, shards in to.items())
+        await asyncio.gather(self._store.release(going), *told)
+        for node, shards in to.items():
+            handed_over = await self._coordinator.hand_over(shards, view.members[node])
+            if refused := set(shards) - handed_over:
+                await self._coordinator.give_up(refused)
 
     async def _let_all_go(self, view: View) -> None:
         """As long as it stays a taker, the others would leave its share to it. Again and again until that is seen to be
@@ -263,9 +264,8 @@ class Ownership:
         seat = view.members.get(self.member.node)
         if seat is None or not seat.leaving:
             await self._coordinator.announce(msgspec.structs.replace(self.member, leaving=True))
-        for shard, owner in view.owners.items():
-            if owner == self._me:
-                await self._coordinator.give_up(shard)
+        if mine := {shard for shard, owner in view.owners.items() if owner == self._me}:
+            await self._coordinator.give_up(mine)
 
     async def _be_fit_again(self) -> None:
         """Once the store answers; StoreError if it does not."""

@@ -29,7 +29,7 @@ from understudy_runtime.node.attempts import Attempts
 from understudy_runtime.node.ownership import Ownership
 from understudy_runtime.node.post import Post
 from understudy_runtime.rpc.calls import Calls
-from understudy_runtime.rpc.forwarding import Forwarding
+from understudy_runtime.rpc.forwarding import Arriving, Forwarding
 from understudy_runtime.rpc.neighbours import Neighbours
 from understudy_runtime.rpc.peer_access import PeerAccess
 from understudy_runtime.rpc.peer_links import Peers
@@ -117,9 +117,10 @@ class Seat:
         """What other nodes call at this one's door, besides the calls that clients make."""
         return peer_streams(self._peers)
 
-    def forward(self, calls: Calls, namespace: str) -> Forwarding:
-        """What carries out calls of any actor."""
-        return Forwarding(calls, self.routes, self.neighbours, namespace, self._clock.new_id)
+    def forward(self, clients: Calls, nodes: Calls, namespace: str) -> tuple[Forwarding, Arriving]:
+        """What carries out calls of clients for any actor, and calls of other nodes for actors here."""
+        forwarding = Forwarding(clients, self.routes, self.neighbours, namespace, self._clock.new_id)
+        return forwarding, Arriving(nodes, self.routes)
 
     async def join(self, address: str) -> None:
         """Become a member, reached at `address`. CoordinatorError or StoreError if that cannot be."""

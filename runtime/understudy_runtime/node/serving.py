@@ -61,7 +61,7 @@ async def served(
             one,
             together=None if seat is None else Together(one, seat),
             admit=admit or _admission(node, bridge, opened),
-            forward=None if seat is None else lambda calls: seat.forward(calls, node.namespace),
+            forward=None if seat is None else lambda clients, nodes: seat.forward(clients, nodes, node.namespace),
             **options,
         ) as server:
             opened.append(server)

@@ -5,6 +5,8 @@
               ▼                    ▼
           neighbour ──answer──►  look again, when the view has changed, for at most PATIENCE_S
 
+What has come from another node goes no further; it only waits for a shard that is just being opened here (`Arriving`).
+
 A call is made safe to repeat before it is carried out for the first time (`routing.ready`), so trying again is never
 doing again. Where the actor moves while a call waits for it, whoever ran it says so, and the wait goes on elsewhere.
 """
@@ -18,7 +20,7 @@ from typing import Any, Final
 
 from understudy.errors import Misplaced, Unreachable
 from understudy_runtime.core.membership import Member
-from understudy_runtime.rpc.calls import Calls
+from understudy_runtime.rpc.calls import Behaviours, Calls
 from understudy_runtime.rpc.errors import NodeClosing
 from understudy_runtime.rpc.neighbours import Neighbours
 from understudy_runtime.rpc.routes import Routes
@@ -28,6 +30,8 @@ PATIENCE_S: Final = 30.0
 """How long an actor may be in no node's hands before a call for it is refused. A failover takes some 13 s."""
 FIRST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 0.5
+OPENING_S: Final = 1.0
+"""How long a call from another node may wait for its actor's shard to be opened here."""
 """Between two looks, unless the view changes: it may be right, and the node that it names about to open the shard."""
 
 
@@ -117,6 +121,27 @@ class Forwarding:
         with self._calls.place():
             async for response in self._neighbours.watch(member, "watch_run", request):
                 yield response
+
+
+class Arriving:
+    """`Behaviours` of what other nodes ask. Without the wait, they would ask again and again, in growing pauses."""
+
+    def __init__(self, calls: Behaviours, routes: Routes) -> None:
+        self._calls = calls
+        self._routes = routes
+        self._now = asyncio.get_running_loop().time
+
+    def behaviour(self, method: str) -> Callable[[Any], Any]:
+        own = self._calls.behaviour(method)
+        return partial(self._once_open, KEY_OF[method], own) if method in KEY_OF and method != "watch_run" else own
+
+    async def _once_open(self, key_of: Callable[[Any], str], own: Callable[[Any], Any], request: Any) -> Any:
+        key = key_of(request)
+        if self._routes.coming(key):
+            until = self._now() + OPENING_S
+            while self._routes.coming(key) and (left_s := until - self._now()) > 0:
+                await self._routes.changed(left_s)
+        return await own(request)
 
 
 class _Lost:

@@ -21,6 +21,10 @@ class Routes(Protocol):
         """Who else does; None: nobody that is known, or this node (which may be about to)."""
         ...
 
+    def coming(self, key: str) -> bool:
+        """Whether this node is about to run the actor: its shard is in this node's name, and not open yet."""
+        ...
+
     def member(self, node: str) -> Member | None: ...
 
     async def changed(self, timeout_s: float) -> None:
@@ -48,6 +52,12 @@ class ViewRoutes:
         owner = view.owners.get(shard_of(key, self._shards()))
         member = None if owner is None or owner.node == self._node else view.members.get(owner.node)
         return member if owner is not None and member is not None and member.incarnation == owner.incarnation else None
+
+    def coming(self, key: str) -> bool:
+        if self._has(key):
+            return False
+        owner = self._view().owners.get(shard_of(key, self._shards()))
+        return owner is not None and owner.node == self._node
 
     def member(self, node: str) -> Member | None:
         return self._view().members.get(node)

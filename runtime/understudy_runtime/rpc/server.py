@@ -34,8 +34,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Stream = Callable[[Context], Awaitable[Refusal | None]]
 """A method that reads and writes its stream itself; why the node ended it, if it did."""
 
-Forward = Callable[[Calls], Behaviours]
-"""What carries out all calls, where some are other nodes'; given the calls that are carried out here."""
+Forward = Callable[[Calls, Calls], tuple[Behaviours, Behaviours]]
+"""What carries out the calls of clients, and those of other nodes, where not all actors are here; given those that are
+carried out here."""
 
 
 class Serving:
@@ -104,14 +105,14 @@ async def serving(
     """
     limits, entrance = limits or Limits(), Entrance(admit)
     calls = Calls(door_of, definitions, together or cluster, limits)
-    behaviours = calls if forward is None else forward(calls)
     # For the other nodes this one goes on until its last actor has moved.
     own = Calls(door_of, definitions, cluster, limits)
+    behaviours: tuple[Behaviours, Behaviours] = (calls, own) if forward is None else forward(calls, own)
 
     def behaviours_for(context: Context) -> Behaviours:
-        return own if _is_node(context) else behaviours
+        return behaviours[_is_node(context)]
 
-    clients, nodes = (Sessions(each, entrance, limits, passes) for each in (behaviours, own))
+    clients, nodes = (Sessions(each, entrance, limits, passes) for each in behaviours)
 
     async def session(context: Context) -> Refusal | None:
         return await (nodes if _is_node(context) else clients).calls(context)

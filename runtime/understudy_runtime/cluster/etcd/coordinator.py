@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -19,9 +19,12 @@ from understudy_runtime.cluster.etcd.session import Session
 from understudy_runtime.core.membership import CoordinatorError, Member, Owner, View
 
 T = TypeVar("T")
+Condition = dict[str, Any]
 
 RELIST_S: Final = 30.0
 """A watch that says nothing for so long may have died: everything is listed again."""
+AT_ONCE: Final = 64
+"""Shards in one transaction; etcd takes 128 conditions."""
 PAUSE_S: Final = 0.5
 """Before etcd is asked again when it could not be reached."""
 
@@ -88,16 +91,16 @@ class EtcdCoordinator:
 
     # --- shards
 
-    async def claim(self, shard: int) -> bool:
-        key, mine = self._layout.shard(shard), self._mine()
-        return await self._run(lambda: self._put_once(key, mine, self._session.id))
+    async def claim(self, shards: Collection[int]) -> set[int]:
+        mine, session = self._mine(), self._session.id
+        return await self._run(lambda: self._write(shards, layout.absent, mine, session))
 
-    async def hand_over(self, shard: int, to: Member) -> bool:
-        return await self._run(lambda: self._hand_over(shard, to))
+    async def hand_over(self, shards: Collection[int], to: Member) -> set[int]:
+        return await self._run(lambda: self._hand_over(shards, to))
 
-    async def give_up(self, shard: int) -> None:
-        key, mine = self._layout.shard(shard), self._mine()
-        await self._run(lambda: self._transact([layout.equals(key, mine)], [layout.delete(key)]))
+    async def give_up(self, shards: Collection[int]) -> None:
+        mine = self._mine()
+        await self._run(lambda: self._write(shards, lambda key: layout.equals(key, mine)))
 
     async def drain(self, node: str, wanted: bool) -> None:
         key = self._layout.drain(node)
@@ -138,19 +141,42 @@ class EtcdCoordinator:
         seat = layout.encode(Seat(member, session))
         self._transact([], [layout.put(self._layout.node(member.node), seat, session)])
 
-    def _hand_over(self, shard: int, to: Member) -> bool:
+    def _hand_over(self, shards: Collection[int], to: Member) -> set[int]:
         found = self._etcd.post("/kv/range", {"key": layout.b64(self._layout.node(to.node))}).get("kvs", [])
         if not found:
-            return False
+            return set()
         seat = layout.decode_seat(value := layout.unb64(found[0]["value"]))
         if seat.member.incarnation != to.incarnation:
-            return False
-        key, theirs = self._layout.shard(shard), layout.encode(Owner(to.node, to.incarnation))
-        conditions = [layout.equals(key, self._mine()), layout.equals(self._layout.node(to.node), value)]
-        if self._transact(conditions, [layout.put(key, theirs, seat.session)]):
-            return True
-        # The transaction may have been carried out, and only its answer lost, by an endpoint that was asked before.
-        return self._holds(key, theirs)
+            return set()
+        mine, theirs = self._mine(), layout.encode(Owner(to.node, to.incarnation))
+        still_there = layout.equals(self._layout.node(to.node), value)
+        return self._write(shards, lambda key: layout.equals(key, mine), theirs, seat.session, still_there)
+
+    def _write(
+        self,
+        shards: Collection[int],
+        condition: Callable[[str], Condition],
+        value: bytes | None = None,
+        session: str = "",
+        *others: Condition,
+    ) -> set[int]:
+        """Put `value` in these shards' keys (None: delete them), where their conditions and all others hold; returns
+        the shards of which that is so now. All at once, or one by one where not all can be had."""
+
+        def write(some: Sequence[int]) -> bool:
+            keys = [self._layout.shard(shard) for shard in some]
+            writes = [layout.delete(key) if value is None else layout.put(key, value, session) for key in keys]
+            return self._transact([*map(condition, keys), *others], writes)
+
+        def write_one(shard: int) -> bool:
+            # The transaction may have been carried out, and only its answer lost, by an endpoint that was asked before.
+            return write([shard]) or (value is not None and self._holds(self._layout.shard(shard), value))
+
+        written: set[int] = set()
+        wanted = sorted(shards)
+        for some in (wanted[first : first + AT_ONCE] for first in range(0, len(wanted), AT_ONCE)):
+            written.update(some if write(some) else filter(write_one, some))
+        return written
 
     def _put_once(self, key: str, value: bytes, session: str) -> bool:
         return self._transact([layout.absent(key)], [layout.put(key, value, session)]) or self._holds(key, value)
