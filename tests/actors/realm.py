@@ -83,7 +83,7 @@ class Node:
         await self.store.close()
 
     async def open(self, shards: Collection[int]) -> None:
-        await self.engine.open_shards(shards)
+        await self.engine.hosting.open(shards)
         self.attempts.opened(shards)
 
     # --- Transport
@@ -136,7 +136,7 @@ class Realm:
     async def scan(self) -> None:
         """What every node does from time to time: a wake may have been lost."""
         for node in self.nodes.values():
-            node.engine.wake(await node.store.scan_inbox(tuple(node.store.terms)))
+            node.engine.hosting.wake(await node.store.scan_inbox(tuple(node.store.terms)))
         await self.settle()
 
     async def claim(self, shard: int, node: Node) -> None:
@@ -147,7 +147,7 @@ class Realm:
     async def move(self, shard: int, to: Node) -> None:
         """A planned hand-over."""
         before = self.nodes[self.data.shards[shard].owner]
-        await before.engine.seal_shards([shard])
+        await before.engine.hosting.seal([shard])
         await before.store.release([shard])
         told = asyncio.get_running_loop().create_task(before.attempts.hand_over([shard], to.name))
         await self.settle()

@@ -79,7 +79,7 @@ async def test_a_run_that_comes_home_finds_its_attempt_there(realm: Realm) -> No
 
 async def test_an_attempt_that_ends_while_its_run_is_on_the_way_counts(realm: Realm) -> None:
     ann, bob, _ = await begun(realm)
-    await ann.engine.seal_shards([SHARD])
+    await ann.engine.hosting.seal([SHARD])
     await ann.store.release([SHARD])
     await realm.until(lambda: ann.engine.attempts_out == 0)
     await ann.attempts.hand_over([SHARD], bob.name)
@@ -91,7 +91,7 @@ async def test_an_attempt_that_ends_while_its_run_is_on_the_way_counts(realm: Re
 async def test_a_run_that_nobody_takes_is_given_up_by_its_attempt(realm: Realm) -> None:
     ann, _, _ = await begun(realm)
     realm.outside.spans[realm.outside.effects[0].key, 1] = (T0, T0 + 1e6)
-    await ann.engine.seal_shards([SHARD])
+    await ann.engine.hosting.seal([SHARD])
     token = next(iter(ann.executor.having(lambda key: key == KEY).begun))
     ann.executor.cancel([token])
     await nothing_is_left(realm)
@@ -111,12 +111,12 @@ async def test_a_cancelled_run_stops_its_attempt_at_the_other_node(realm: Realm)
 async def test_a_run_that_was_taken_away_begins_its_attempt_anew_and_the_first_is_cancelled(realm: Realm) -> None:
     ann, bob, cyd = await begun(realm)
     await realm.claim(SHARD, bob)
-    ann.engine.drop_shards([SHARD], "they were taken")
+    ann.engine.hosting.drop([SHARD], "they were taken")
     await realm.settle()
     assert (ann.engine.attempts_out, bob.engine.attempts_out) == (0, 1)
     await realm.move(SHARD, cyd)
     await realm.claim(SHARD, ann)
-    cyd.engine.drop_shards([SHARD], "they were taken")
+    cyd.engine.hosting.drop([SHARD], "they were taken")
     await realm.settle()
     assert bob.engine.attempts_out == 0, "cyd has told it to stop"
     assert (await end(realm, KEY))[0] == "succeeded"
@@ -125,7 +125,7 @@ async def test_a_run_that_was_taken_away_begins_its_attempt_anew_and_the_first_i
 
 async def test_what_the_store_took_away_and_gave_back_is_begun_anew(realm: Realm) -> None:
     ann, _, _ = await begun(realm)
-    ann.engine.drop_shards([SHARD], "the store was silent")
+    ann.engine.hosting.drop([SHARD], "the store was silent")
     await realm.claim(SHARD, ann)
     await realm.settle()
     assert ann.engine.attempts_out == 1

@@ -108,3 +108,14 @@ class Cell:
         if self.program is not None:
             self.program.evict()
             self.program = None
+
+    def turn_away(self, error: BaseException) -> None:
+        """Answer everybody who waits for this actor."""
+        while self.mailbox:
+            reply = self.mailbox.popleft().reply
+            if reply is not None:
+                reply(error)
+        for waiting in self.asks.values():
+            for reply_to in waiting:
+                reply_to(error)
+        self.asks.clear()

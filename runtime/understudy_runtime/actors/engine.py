@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
 
-from understudy.errors import BadInput, Bug, Misplaced, StoreError
+from understudy.errors import BadInput, Bug, StoreError
 from understudy_runtime.actors import turns, writing
 from understudy_runtime.actors.careful import Careful
 from understudy_runtime.actors.cell import Cell, Envelope, Phase, Query, ReplyTo
 from understudy_runtime.actors.committer import Committer, Entry
 from understudy_runtime.actors.duties import Duties
+from understudy_runtime.actors.hosting import Hosting
 from understudy_runtime.actors.loading import MAX_TURNS, Loading
-from understudy_runtime.actors.mail import Mail
 from understudy_runtime.actors.residency import CELL_BYTES, Residency
 from understudy_runtime.actors.sharding import Sharding, misplaced
 from understudy_runtime.actors.watchers import Watcher, Watchers
@@ -96,7 +96,6 @@ class Engine:
         self._build = build
         self._on_failed = on_failed
         self._sharding = sharding
-        self._mail = None if sharding is None else Mail(sharding.store, self._found)
         self._loop = asyncio.get_running_loop()
         self._cells: dict[str, Cell] = {}
         self._ready: deque[Cell] = deque()
@@ -112,6 +111,7 @@ class Engine:
             store, clock, shard, take=self._take_one, start=executor.start, drop=self.write_off, wake=self._wake
         )
         self._cautions = self._careful.cautions
+        self._hosting = None if sharding is None else self._host(sharding)
         self._failure: StoreError | None = None
         self.attempts_out = 0
         self._watched: set[Token] = set()
@@ -247,8 +247,8 @@ class Engine:
         self._ready.clear()
         await self._committer.drain()
         await self._loading.close()
-        if self._mail is not None:
-            await self._mail.close()
+        if self._hosting is not None:
+            await self._hosting.close()
         if in_good_order:
             await self._careful.end((0,) if self._sharding is None else self._sharding.shards)
         self._void(self._failure)
@@ -340,7 +340,7 @@ class Engine:
         told = (
             error if isinstance(error, StoreError | BadInput) else Bug(f"{cell.key}: {type(error).__name__}: {error}")
         )
-        self._turn_away(cell, told)
+        cell.turn_away(told)
 
     def _refuse(self, cell: Cell, refused: Refused) -> None:
         """Answer everybody who wanted it, and forget it."""
@@ -348,15 +348,6 @@ class Engine:
             _reply(envelope.reply, refused)
         cell.mailbox.clear()
         self._drop(cell)
-
-    def _turn_away(self, cell: Cell, error: BaseException) -> None:
-        """Answer everybody who waits for this actor."""
-        while cell.mailbox:
-            _reply(cell.mailbox.popleft().reply, error)
-        for waiting in cell.asks.values():
-            for reply in waiting:
-                reply(error)
-        cell.asks.clear()
 
     def _rest(self, cell: Cell) -> None:
         """Drop at once what need not be remembered: actors that do not exist, and runs that have ended."""
@@ -400,9 +391,9 @@ class Engine:
                     self._scheduled = True
                     self._loop.call_soon(self._run)
         elif cell.phase is Phase.BROKEN:
-            self._turn_away(cell, Bug(f"{cell.key} is broken until the node is started again; see its log"))
+            cell.turn_away(Bug(f"{cell.key} is broken until the node is started again; see its log"))
         elif cell.phase is Phase.SEALED:
-            self._pass_on(cell)
+            self.hosting.pass_on(cell)
 
     def _run(self) -> None:
         ready, now = self._ready, self._clock.now
@@ -507,7 +498,7 @@ class Engine:
         complete: set[Cell] = set()
         for entry in batch:
             cell, decision = entry.cell, entry.decision
-            if cell.phase is Phase.GONE and self._sharding is not None:
+            if cell.phase is Phase.GONE and self._hosting is not None:
                 self._leave_to_its_owner(entry)
                 continue
             starts += decision.execute
@@ -525,7 +516,7 @@ class Engine:
                 complete.add(cell)
         for cell in complete:
             if cell.phase is Phase.SEALED:
-                self._let_go(cell)
+                self.hosting.let_go(cell)
             else:
                 self._loading.revive(cell)
         self._hand_out(starts, stops)
@@ -548,8 +539,8 @@ class Engine:
             self.deliver(send.to, send.message, inbox=(row.sender, row.sender_seq))
         if write.consumed:
             cell.inbox.difference_update(write.consumed)
-            if self._mail is not None:
-                self._mail.consumed(cell.key, write.consumed)
+            if self._hosting is not None:
+                self._hosting.consumed(cell.key, write.consumed)
 
     def _answer(self, cell: Cell, entry: Entry) -> None:
         """Tell whoever waits: for this message's reply, for a delivery's answer, for the run's end."""
@@ -567,8 +558,10 @@ class Engine:
 
     def _failed(self, batch: list[Entry], error: BaseException) -> None:
         """The store refused, or we failed: what is in memory is void, and nobody is told otherwise."""
-        if self._sharding is not None and isinstance(error, CommitFailed):
-            self._fall_back(self._sharding, batch, error)
+        if self._hosting is not None and isinstance(error, CommitFailed):
+            for entry in batch:
+                _reply(entry.reply_to, misplaced(entry.cell.key))
+            self._hosting.fall_back(error)
             return
         # A store that failed has said all there is to say; a fault of ours is looked for by its traceback.
         log.error("the node stops", why=str(error), exc_info=None if isinstance(error, CommitFailed) else error)
@@ -582,84 +575,21 @@ class Engine:
     def _void(self, failure: StoreError) -> None:
         self._failure = failure
         for cell in list(self._cells.values()):
-            self._turn_away(cell, failure)
+            cell.turn_away(failure)
             self._drop(cell)
         self._watchers.turn_away(failure)
 
-    # --- shards, where there are many nodes
-
-    async def open_shards(self, shards: Collection[int]) -> None:
-        """Take these on: load what is open in them, and go on with it."""
-        assert self._sharding is not None
-        # A term may have ended unnoticed, and others have run them since: what is left of it in memory is void.
-        self.drop_shards(shards, "a new term begins")
-        await self._careful.begin(shards)
-        self._sharding.open(shards)
-        self._duties.note(await self._sharding.store.wakeful(self._duties.horizon, shards))
-
-    async def seal_shards(self, shards: Collection[int]) -> None:
-        """Take nothing more for these, and forget them once all that they decided is durable and let out."""
-        sharding = self._sharding
-        assert sharding is not None
-        sharding.close(shards)
-        for cell in sharding.among(self._cells.values(), shards):
-            if cell.uncommitted:
-                cell.phase = Phase.SEALED
-                sharding.sealed(cell)
-                self._pass_on(cell)
-            else:
-                self._let_go(cell)
-        self._forget_watchers(shards)
-        await sharding.until_finished(shards)
-        sharding.leave_attempts(shards)
-        await self._careful.end(shards)
-
-    def drop_shards(self, shards: Collection[int], why: str) -> None:
-        """Another node has these: what is in memory of them is void."""
-        sharding = self._sharding
-        assert sharding is not None
-        were_open = sharding.close(shards)
-        self._careful.forget(shards)
-        gone = sharding.among(self._cells.values(), shards)
-        for cell in gone:
-            self._let_go(cell)
-        self._committer.forget({cell for cell in gone if cell.uncommitted}, lambda cell: misplaced(cell.key))
-        self._forget_watchers(shards)
-        sharding.stop_attempts(were_open)
-
-    async def scan(self) -> None:
-        """Have all actors here take what the store keeps for them; returns when they have it. StoreError."""
-        if self._sharding is not None and self._mail is not None:
-            self.wake(await self._sharding.store.scan_inbox(tuple(self._sharding.shards)))
-            await self._mail.settled()
-
-    def wake(self, keys: Collection[str]) -> None:
-        """Have these actors take what the store keeps for them, as far as they are run here."""
-        for key in keys:
-            cell = self._cells.get(key)
-            if cell is None:
-                self._wanted(key)
-            elif self._mail is not None:
-                self._mail.fetch(key)
-
-    def _found(self, key: str, envelope: Envelope) -> None:
-        self.deliver(key, envelope.message, inbox=envelope.inbox)
-
-    def _pass_on(self, cell: Cell) -> None:
-        """What has come for an actor that takes nothing more."""
-        assert self._sharding is not None
-        while cell.mailbox:
-            message, reply, inbox = cell.mailbox.popleft()
-            self._sharding.pass_on(cell.key, message, reply, inbox)
-
-    def _let_go(self, cell: Cell) -> None:
-        """Another node goes on with this actor."""
-        assert self._sharding is not None
-        self._pass_on(cell)
-        self._turn_away(cell, misplaced(cell.key))
-        if cell.phase is Phase.SEALED:
-            self._sharding.finished(cell)
-        self._drop(cell)
+    def _partly_failed(self, error: PartlyFailed) -> Callable[[Cell], BaseException | None]:
+        """Some turns are not durable: tells of an actor's what to say to its callers. The rest of the batch is."""
+        refused = {
+            key: StoreError(f"the store refuses what {key} has to write: {why}") for key, why in error.rejected.items()
+        }
+        self.hosting.fenced(error)
+        for key, told in refused.items():
+            if (cell := self._cells.get(key)) is not None:
+                self._broken(cell, told)
+        shard = self.hosting.sharding.shard
+        return lambda cell: misplaced(cell.key) if shard(cell.key) in error.fenced else refused.get(cell.key)
 
     def _leave_to_its_owner(self, entry: Entry) -> None:
         """A turn became durable after its shard was dropped: its mail is on its way, the rest is its next owner's."""
@@ -667,37 +597,23 @@ class Engine:
             self._pass_mail(entry.cell, entry.write, entry.decision)
         _reply(entry.reply_to, misplaced(entry.cell.key))
 
-    def _forget_watchers(self, shards: Collection[int]) -> None:
-        sharding, gone = self._sharding, set(shards)
-        assert sharding is not None
-        moved = Misplaced("the run has moved to another node; ask again")
-        self._watchers.turn_away(moved, lambda key: sharding.shard(key) in gone)
+    # --- of many nodes
 
-    def _partly_failed(self, error: PartlyFailed) -> Callable[[Cell], BaseException | None]:
-        """Some turns are not durable: tells of an actor's what to say to its callers. The rest of the batch is."""
-        sharding = self._sharding
-        assert sharding is not None
-        self.drop_shards(error.fenced, str(error))
-        refused = {
-            key: StoreError(f"the store refuses what {key} has to write: {why}") for key, why in error.rejected.items()
-        }
-        for key, told in refused.items():
-            if (cell := self._cells.get(key)) is not None:
-                self._broken(cell, told)
-        if error.fenced and sharding.elsewhere is not None:
-            sharding.elsewhere.lost(error.fenced)
-        return lambda cell: misplaced(cell.key) if sharding.shard(cell.key) in error.fenced else refused.get(cell.key)
+    @property
+    def hosting(self) -> Hosting:
+        """The shards that are run here, where there are many nodes."""
+        if self._hosting is None:
+            raise Bug("a node that has the store for itself has no shards to open or close")
+        return self._hosting
 
-    def _fall_back(self, sharding: Sharding, batch: list[Entry], error: CommitFailed) -> None:
-        """Nobody knows what is durable: give all shards up, to be claimed again when the store answers."""
-        log.error("all shards are given up", why=str(error))
-        for entry in batch:
-            _reply(entry.reply_to, misplaced(entry.cell.key))
-        shards = tuple(sharding.shards)
-        self.drop_shards(shards, str(error))
-        self._committer.resume()
-        if sharding.elsewhere is not None:
-            sharding.elsewhere.lost(shards)
+    def _host(self, sharding: Sharding) -> Hosting:
+        return Hosting(
+            sharding, self._cells, self._duties, self._careful, self._committer, self._watchers,
+            found=self._found, drop=self._drop, wanted=self._wanted,
+        )  # fmt: skip
+
+    def _found(self, key: str, envelope: Envelope) -> None:
+        self.deliver(key, envelope.message, inbox=envelope.inbox)
 
     # --- time
 

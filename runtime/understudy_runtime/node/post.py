@@ -31,8 +31,13 @@ _decode: Final = msgspec.json.Decoder(Report).decode
 class Receives(Protocol):
     """The engine."""
 
-    def wake(self, keys: Collection[str]) -> None: ...
+    @property
+    def hosting(self) -> Wakes: ...
     def deliver(self, key: str, message: AnyMessage) -> None: ...
+
+
+class Wakes(Protocol):
+    def wake(self, keys: Collection[str]) -> None: ...
 
 
 class Post:
@@ -97,7 +102,7 @@ class Post:
                 self._scan()
             case Wake(keys=keys):
                 # Those of shards that have moved on are found there, when they are opened.
-                self._engine.wake(keys)
+                self._engine.hosting.wake(keys)
             case ReportEnvelope(body=body):
                 self._take(from_node, body)
             case _:

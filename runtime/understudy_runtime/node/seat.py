@@ -150,22 +150,22 @@ class Seat:
 
     async def open_shards(self, shards: Collection[int]) -> None:
         # Before anything is delivered from these shards' new term: what an earlier term has sent comes first.
-        await self._engine.scan()
-        await self._engine.open_shards(shards)
+        await self._engine.hosting.scan()
+        await self._engine.hosting.open(shards)
         self._attempts.opened(shards)
         self._attempts.members(self.view)
         self.routes.tell()
         await self._opened()
 
     async def seal_shards(self, shards: Collection[int]) -> None:
-        await self._engine.seal_shards(shards)
+        await self._engine.hosting.seal(shards)
         self.routes.tell()
 
     async def hand_over(self, shards: Collection[int], to: str) -> None:
         await self._attempts.hand_over(shards, to)
 
     def drop_shards(self, shards: Collection[int], why: str) -> None:
-        self._engine.drop_shards(shards, why)
+        self._engine.hosting.drop(shards, why)
         self.routes.tell()
 
     # ---
@@ -186,7 +186,7 @@ class Seat:
                     await self._scan_now.wait()
             self._scan_now.clear()
             try:
-                await self._engine.scan()
+                await self._engine.hosting.scan()
             except UnderstudyError as error:
                 log.warning("no look for mail; the next one finds it", why=str(error))
 
