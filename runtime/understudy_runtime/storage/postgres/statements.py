@@ -14,14 +14,18 @@ from typing import Final
 FENCE: Final = """
 locked AS (
     SELECT s.id, n.head
-    FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[]) AS n (id, term, commits, head)
-    JOIN {s}.shard s ON s.id = n.id AND s.term = n.term AND s.commits = n.commits AND s.incarnation = $5
-    WHERE s.id = ANY($1::integer[])
-    ORDER BY s.id FOR UPDATE OF s
+    FROM (
+        SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[]) AS n (id, term, commits, head)
+        ORDER BY id
+    ) n CROSS JOIN LATERAL (
+        SELECT s.id FROM {s}.shard s
+        WHERE s.id = n.id AND s.term = n.term AND s.commits = n.commits AND s.incarnation = $5 FOR UPDATE
+    ) s
 ), ours AS (
     UPDATE {s}.shard s SET head = l.head, commits = s.commits + 1 FROM locked l WHERE s.id = l.id RETURNING s.id
 )"""
-"""What all commits begin with. Five arguments. The ids are there twice, so that the planner looks up only these."""
+"""What all commits begin with. Five arguments. Lateral, so that each row is looked up by its id, and locked in that
+order: a plan made for any number of shards would compare each with each."""
 
 
 class Part:
