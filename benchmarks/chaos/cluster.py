@@ -43,6 +43,11 @@ class NodeOf:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         assert not self.alive
         self._read_from = self.log.stat().st_size if self.log.exists() else 0

@@ -60,6 +60,11 @@ class EtcdServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def post(self, path: str, body: Any) -> Any:
         return requests.post(f"{self.url}/v3{path}", json=body, timeout=5).json()
 

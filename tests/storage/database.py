@@ -67,6 +67,10 @@ class Database:
         await client.close()
         return self.url(schema)
 
+    @property
+    def log(self) -> Path:
+        return self._server.log
+
     async def connect(self, user: str = "postgres") -> Any:
         """A client of our own, beside the store's."""
         return await asyncpg.connect(f"postgresql://{user}@/postgres?host={self.socket.parent}")

@@ -27,7 +27,7 @@ QUERIES = [
     reader.INBOX,
     reader.TURNS,
     reader.BLOBS,
-    reader.PARKED,
+    reader.WAKEFUL,
     reader.TOLD,
     claims.CLAIM,
     claims.RELEASE,
