@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.storage.database import Database, running_database
+from tests.storage.pgbouncer import PgBouncer, running_pgbouncer
 from understudy_runtime.core.ports import Store
 from understudy_runtime.storage.memory import MemoryStore
 from understudy_runtime.storage.postgres import PostgresStore, claims
@@ -23,20 +24,29 @@ def database() -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture(scope="session")
+def pgbouncer(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PgBouncer]:
+    """In front of that server, in transaction mode. It stays up."""
+    with running_pgbouncer(tmp_path_factory.mktemp("pgbouncer"), database) as pgbouncer:
+        yield pgbouncer
+
+
 @pytest.fixture(autouse=True)
 def short_lock_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test kills a node and opens the next at once, which is what the wait is for."""
     monkeypatch.setattr(claims, "LOCK_WAIT_S", 0.1)
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "postgres-pgbouncer"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
     """Gives the store as a fresh process would find it."""
     if request.param == "memory":
         memory = MemoryStore()
         return lambda: memory
-    if request.param == "postgres":
+    if request.param.startswith("postgres"):
         url = request.getfixturevalue("database").wiped()
+        if request.param == "postgres-pgbouncer":
+            url = request.getfixturevalue("pgbouncer").url(url)
         return lambda: PostgresStore(url)
     return lambda: SqliteStore(tmp_path / "state.db")
 

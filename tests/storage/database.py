@@ -42,6 +42,11 @@ class Database:
         assert folder is not None
         return folder / f".s.PGSQL.{self._server.get_postmaster_info().port}"
 
+    @property
+    def system_user(self) -> str:
+        """Whom the server runs as; empty if that is who runs the tests."""
+        return self._server.system_user or ""
+
     def url(self, schema: str = "", shards: int = 16, **options: str) -> str:
         """Of a store that is yet to be made, if no schema is given."""
         given = {"schema": schema or f"test_{uuid.uuid4().hex}", "shards": str(shards), **options}
@@ -104,7 +109,7 @@ class Database:
 
     def _run(self, tool: str, *arguments: str) -> str:
         # By way of a process of its own: this one may have threads of gRPC's, which a fork does not survive.
-        words = [str(self._server.bin_path), self._server.system_user or "", tool, *arguments]
+        words = [str(self._server.bin_path), self.system_user, tool, *arguments]
         ran = subprocess.run([sys.executable, "-c", RUN, *words], check=True, timeout=90, stdout=subprocess.PIPE)
         return ran.stdout.decode()
 

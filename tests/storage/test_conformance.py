@@ -345,7 +345,9 @@ async def test_ids_are_taken_as_they_are(store: Store, name: str) -> None:
 # --- open and closed
 
 
+@pytest.mark.parametrize("reopen", ["memory", "sqlite", "postgres"], indirect=True)
 async def test_a_store_has_one_writer(store: Store, reopen: Reopen) -> None:
+    """Not so behind a pooler, where the last one to come is the writer: see tests/storage/test_pgbouncer.py."""
     with pytest.raises(StoreError, match="already open"):
         await reopen().open("node-b", 2000.0)
     await commit(store, turn(A, 1))
