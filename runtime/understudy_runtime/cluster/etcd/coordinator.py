@@ -25,8 +25,10 @@ RELIST_S: Final = 30.0
 """A watch that says nothing for so long may have died: everything is listed again."""
 AT_ONCE: Final = 64
 """Shards in one transaction; etcd takes 128 conditions."""
+BLIND_S: Final = 90.0
+"""A node that has not been able to list the cluster for so long lets its session end, although etcd would renew it."""
 PAUSE_S: Final = 0.5
-"""Before etcd is asked again when it could not be reached."""
+"""Before etcd is asked again when it could not be reached, or ends a watch at once."""
 
 log = structlog.get_logger("understudy.cluster")
 
@@ -52,8 +54,9 @@ class EtcdCoordinator:
         self._layout = Layout(options.cluster)
         self._etcd = self._endpoints()
         self._thread = ThreadPoolExecutor(1, "understudy-etcd")
-        self._session = self._new_session(alive)
-        self._alive = alive
+        self._session = Session(self._endpoints(), options.ttl_s, lambda: alive() and self._sees(), self._join_again)
+        self._seen_at = 0.0
+        """When all of the cluster was last listed, by the monotonic clock."""
         self._viewer = threading.Thread(target=self._look, name="understudy-view", daemon=True)
         self._closed = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -66,6 +69,7 @@ class EtcdCoordinator:
     async def join(self, member: Member, changed: Callable[[View], None]) -> int:
         self._loop, self._changed, self._me = asyncio.get_running_loop(), changed, member
         shards = await self._run(lambda: self._take_seat(member))
+        self._seen_at = time.monotonic()
         self._session.keep()
         self._viewer.start()
         return shards
@@ -192,43 +196,45 @@ class EtcdCoordinator:
 
     # --- on the session's thread
 
-    def _lost(self) -> None:
-        """Everything that this node had in etcd is gone: take the seat again, and see what is left."""
+    def _join_again(self) -> None:
+        """Everything that this node had in etcd is gone: take the seat again. CoordinatorError."""
         member = self._me
         if member is None or self._closed.is_set():
             return
         log.warning("the session has ended; joining again", node=member.node)
-        try:
-            self._session.begin()
-            etcd = self._endpoints()
-            seat = layout.encode(Seat(member, self._session.id))
-            body = {
-                "compare": [layout.absent(self._layout.node(member.node))],
-                "success": [layout.put(self._layout.node(member.node), seat, self._session.id)],
-                "failure": [],
-            }
-            answer: Any = etcd.call(lambda client: client.transaction(body))
-            if not answer.get("succeeded", False):
-                log.error("another node has taken this one's name", node=member.node)
-        except CoordinatorError as error:
-            log.warning("joining again failed; it is tried again", why=str(error))
+        self._session.begin()
+        key, seat = self._layout.node(member.node), layout.encode(Seat(member, self._session.id))
+        body = {
+            "compare": [layout.absent(key)],
+            "success": [layout.put(key, seat, self._session.id)],
+            "failure": [],
+        }
+        answer: Any = self._endpoints().call(lambda client: client.transaction(body))
+        if not answer.get("succeeded", False):
+            raise CoordinatorError(f"another node has taken the name {member.node}, or an earlier session has it still")
 
     # --- on the viewer's thread
 
     def _look(self) -> None:
         etcd = self._endpoints()
         while not self._closed.is_set():
+            began = time.monotonic()
             try:
                 self._look_until_silent(etcd)
+                if time.monotonic() - began > PAUSE_S:
+                    continue
             except CoordinatorError as error:
                 log.warning("the cluster is out of sight", why=str(error))
-                self._closed.wait(PAUSE_S)
+            except Exception as fault:
+                log.error("the cluster is out of sight", why=repr(fault), exc_info=fault)
+            self._closed.wait(PAUSE_S)
 
     def _look_until_silent(self, etcd: Endpoints) -> None:
         found = etcd.post("/kv/range", self._layout.everything)
         picture = Picture(self._layout, int(found["header"]["revision"]), found.get("kvs", []))
         self._show(picture)
-        until = time.monotonic() + RELIST_S
+        self._seen_at = time.monotonic()
+        until = self._seen_at + RELIST_S
         begin = {**self._layout.everything, "start_revision": str(picture.revision + 1)}
         for response in etcd.watch(begin, RELIST_S):
             result = response.get("result", {})
@@ -239,6 +245,10 @@ class EtcdCoordinator:
                 self._show(picture)
             if time.monotonic() > until:
                 return
+
+    def _sees(self) -> bool:
+        """A node that is blind keeps shards from the others that it would never know it was given."""
+        return time.monotonic() - self._seen_at < BLIND_S
 
     def _show(self, picture: Picture) -> None:
         loop = self._loop
@@ -266,9 +276,6 @@ class EtcdCoordinator:
 
     def _endpoints(self) -> Endpoints:
         return Endpoints(list(self._options.endpoints), self._options.tls)
-
-    def _new_session(self, alive: Callable[[], bool]) -> Session:
-        return Session(self._endpoints(), self._options.ttl_s, alive, self._lost)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

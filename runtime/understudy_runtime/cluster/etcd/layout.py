@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from understudy_runtime.core.membership import Member, Owner, View
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+log = structlog.get_logger("understudy.cluster")
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -50,32 +56,37 @@ class Picture:
     def __init__(self, layout: Layout, revision: int, found: Iterable[dict[str, Any]]) -> None:
         self._layout = layout
         self.revision = revision
-        self._values = {unb64(kv["key"]).decode(): unb64(kv.get("value", "")) for kv in found}
+        self._values = {_text(kv["key"]): unb64(kv.get("value", "")) for kv in found}
 
     def note(self, revision: int, events: Iterable[dict[str, Any]]) -> None:
         self.revision = max(self.revision, revision)
         for event in events:
-            key = unb64(event["kv"]["key"]).decode()
+            key = _text(event["kv"]["key"])
             if event.get("type") == "DELETE":
                 self._values.pop(key, None)
             else:
                 self._values[key] = unb64(event["kv"].get("value", ""))
 
-    def seats(self) -> dict[str, Seat]:
-        return {name: decode_seat(value) for name, value in self._under("nodes/")}
-
     @property
     def view(self) -> View:
         return View(
             self.revision,
-            {name: seat.member for name, seat in self.seats().items()},
-            {int(number): decode_owner(value) for number, value in self._under("shards/")},
-            frozenset(name for name, _ in self._under("drain/")),
+            {name: seat.member for name, seat in self._under("nodes/", str, decode_seat)},
+            dict(self._under("shards/", int, decode_owner)),
+            frozenset(name for name, _ in self._under("drain/", str, bytes)),
         )
 
-    def _under(self, folder: str) -> list[tuple[str, bytes]]:
+    def _under(self, folder: str, name_of: Callable[[str], K], decode: Callable[[bytes], T]) -> list[tuple[K, T]]:
+        """What is there, by its name. Passes over what no node can have put there: it must not blind all of them."""
         prefix = self._layout.root + folder
-        return [(key.removeprefix(prefix), value) for key, value in self._values.items() if key.startswith(prefix)]
+        found: list[tuple[K, T]] = []
+        for key, value in self._values.items():
+            if key.startswith(prefix):
+                try:
+                    found.append((name_of(key.removeprefix(prefix)), decode(value)))
+                except ValueError as error:
+                    log.warning("a key in etcd makes no sense; delete it", key=key, why=str(error))
+        return found
 
 
 def absent(key: str) -> dict[str, Any]:
@@ -109,6 +120,10 @@ def b64(data: str | bytes) -> str:
 
 def unb64(text: str) -> bytes:
     return base64.b64decode(text)
+
+
+def _text(key: str) -> str:
+    return unb64(key).decode(errors="replace")
 
 
 encode = msgspec.json.Encoder().encode

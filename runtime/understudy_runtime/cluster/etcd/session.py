@@ -19,13 +19,21 @@ log = structlog.get_logger("understudy.cluster")
 
 
 class Session:
-    """`alive` is asked before each renewal, `lost` is called (on the session's thread) when etcd has ended it."""
+    """`alive` is asked before each renewal. When etcd has ended the session, `again` is to begin it and take all that
+    stands under it; it is called (on the session's thread) until it does not raise.
 
-    def __init__(self, endpoints: Endpoints, ttl_s: float, alive: Callable[[], bool], lost: Callable[[], None]) -> None:
+    Whatever goes wrong on the thread is logged, and tried again: at worst the session ends, and others take over.
+    """
+
+    def __init__(
+        self, endpoints: Endpoints, ttl_s: float, alive: Callable[[], bool], again: Callable[[], None]
+    ) -> None:
         self._endpoints = endpoints
         self._ttl_s = ttl_s
         self._alive = alive
-        self._lost = lost
+        self._again = again
+        self._ended = False
+        """And what stood under it has not been taken again."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="understudy-session", daemon=True)
         self._deadline = 0.0
@@ -33,7 +41,7 @@ class Session:
 
     @property
     def left_s(self) -> float:
-        return self._deadline - time.monotonic()
+        return 0.0 if self._ended else self._deadline - time.monotonic()
 
     def begin(self) -> None:
         """Get a lease from etcd. CoordinatorError if that fails."""
@@ -61,15 +69,24 @@ class Session:
         while not self._stop.wait(self._ttl_s / RENEWALS):
             if not self._alive():
                 continue
-            before = time.monotonic()
             try:
-                answer = self._endpoints.post("/lease/keepalive", {"ID": self.id})
+                self._begin_again() if self._ended else self._renew_once()
             except CoordinatorError as error:
                 log.warning("the session was not renewed", left_s=round(self.left_s, 1), why=str(error))
-                continue
-            ttl_s = float(answer.get("result", {}).get("TTL", 0))
-            if ttl_s > 0:
-                self._deadline = before + ttl_s
-            else:
-                self._deadline = 0.0
-                self._lost()
+            except Exception as fault:
+                log.error("the session was not renewed", left_s=round(self.left_s, 1), why=repr(fault), exc_info=fault)
+
+    def _renew_once(self) -> None:
+        before = time.monotonic()
+        answer = self._endpoints.post("/lease/keepalive", {"ID": self.id})
+        # Without a result it says nothing of the session; without a time in it, there is none any more.
+        ttl_s = float(answer["result"].get("TTL", 0))
+        if ttl_s > 0:
+            self._deadline = before + ttl_s
+        else:
+            self._ended = True
+            self._begin_again()
+
+    def _begin_again(self) -> None:
+        self._again()
+        self._ended = False
