@@ -8,6 +8,11 @@ import pytest
 from tests.cluster.servers import EtcdServer
 
 
+@pytest.fixture(autouse=True)
+def on_one_loop(one_loop: None) -> None:
+    """Most of these tests use grpc.aio."""
+
+
 @pytest.fixture(scope="session")
 def shared_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
     """One for all tests that leave it running; each uses a cluster of its own in it."""

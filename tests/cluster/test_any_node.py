@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import anyio
 import pytest
@@ -23,17 +23,6 @@ from understudy_runtime.rpc.routing import ANYWHERE, KEY_OF
 pytestmark = pytest.mark.anyio
 
 NAMES = ("ann", "bob", "cyd")
-
-
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="session", autouse=True)
-async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
-    """Keeps one event loop for all of these tests; see tests/rpc/conftest.py."""
-    yield  # noqa: PT022 - the loop lives for as long as this has not ended
 
 
 @pytest.fixture

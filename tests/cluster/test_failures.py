@@ -12,7 +12,7 @@ import asyncio
 import base64
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,6 @@ pytestmark = pytest.mark.anyio
 
 NODES = ("n1", "n2", "n3")
 SESSION_S = 3.0
-
-
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="session", autouse=True)
-async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
-    """Keeps one event loop for all of these tests; see tests/rpc/conftest.py."""
-    yield  # noqa: PT022 - the loop lives for as long as this has not ended
 
 
 @pytest.fixture

@@ -22,11 +22,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 NODES = ("n1", "n2")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_runs_and_calls_go_on_while_pgbouncer_is_restarted(tmp_path: Path) -> None:
     async with running(tmp_path) as cluster:
         with running_pgbouncer(tmp_path, cluster.database) as pgbouncer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -34,19 +34,9 @@ async def a_node(store: Store | None = None) -> AsyncGenerator[Node]:
         yield node
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="session", autouse=True)
-async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
-    """Keeps one event loop for all of these tests.
-
-    grpc.aio has one queue of events for the whole process. What comes in late for a loop that has been closed is an
-    error in whichever loop takes it from there, as of a stream that was cancelled at the end of the test before.
-    """
-    yield  # noqa: PT022 - the loop lives for as long as this has not ended
+@pytest.fixture(autouse=True)
+def on_one_loop(one_loop: None) -> None:
+    """All of these tests use grpc.aio."""
 
 
 @pytest.fixture
