@@ -288,7 +288,8 @@ class App:
         it has, "allow" both, "cancel" or "terminate" the old one. `scheduled_for()` is the nominal time inside a run.
 
         `id` is the workflow's name unless it is given. Deleted, the schedule is there again when a node starts, and one
-        that is no longer in the code stays until it is deleted.
+        that is no longer in the code stays until it is deleted. Where nodes of a cluster have different code, as while
+        a release is brought out or taken back, that of the node counts which started last, of those that have had it.
         """
         spec = timing(
             cron=cron, tz=tz, every=every, starts=starts, ends=ends, jitter=jitter, catch_up=catch_up, overlap=overlap

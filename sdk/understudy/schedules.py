@@ -118,7 +118,8 @@ class Schedules:
     ) -> None:
         """Change what is given; the rest stays. `cron` and `every` take each other's place.
 
-        A schedule declared in code is as the code says again when a node starts.
+        A schedule declared in code is as the code says again when a node starts; in a cluster, when one that has
+        started since comes to run it.
         """
         spec = (await self.get(schedule_id)).spec
         if cron is not None or every is not None:

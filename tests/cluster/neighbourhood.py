@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 
-from tests.rpc.shop import app
-from understudy import Client
+from tests.rpc.shop import app as shop
+from understudy import App, Client
 from understudy.client import connect
 from understudy_runtime.cluster.local import LocalCluster, LocalCoordinator
 from understudy_runtime.core.keys import shard_of
@@ -38,7 +38,8 @@ class Neighbourhood:
         self._ends: dict[str, AsyncExitStack] = {}
         self._servers: dict[str, Serving] = {}
 
-    async def begin(self, name: str, drain: Drain = lambda grace_s: None) -> Node:
+    async def begin(self, name: str, drain: Drain = lambda grace_s: None, app: App = shop) -> Node:
+        """`app` is the code that it has."""
         stack = self._ends[name] = AsyncExitStack()
         clustering = Clustering("shop", lambda alive, shards: LocalCoordinator(self.cluster, SystemClock()))
         settings = Settings(name=name, grace_s=0.1, workers=True)

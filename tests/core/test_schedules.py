@@ -23,6 +23,7 @@ from understudy_runtime.core.messages import (
     BackfillSchedule,
     Cancel,
     Decision,
+    Declared,
     DeleteSchedule,
     Deliver,
     Describe,
@@ -560,3 +561,63 @@ def test_a_state_survives_its_encoding() -> None:
     data = bench.machine.encode(bench.state)
     assert bench.machine.encode(bench.machine.decode(data)) == data
     assert msgspec.json.decode(data)["spec"]["workflow"] == "report"
+
+
+# --- declared by nodes of a cluster, whose code may differ
+
+
+def declared(every_s: float, since: float, *living: float) -> SetSchedule:
+    return SetSchedule(spec(every_s), "update", declared=Declared(since, frozenset({since, *living})))
+
+
+def test_of_the_nodes_that_live_the_one_that_began_last_has_the_say() -> None:
+    bench = Bench()
+    bench.tell(declared(HOUR, 10.0))
+    bench.tell(declared(2 * HOUR, 20.0, 10.0))
+    bench.tell(declared(HOUR, 10.0, 20.0))
+    assert bench.described().spec == spec(2 * HOUR)
+    bench.tell(declared(3 * HOUR, 30.0, 10.0, 20.0))
+    assert bench.described().spec == spec(3 * HOUR)
+    bench.check_recovery()
+
+
+def test_when_that_one_is_gone_any_other_has_it() -> None:
+    bench = Bench()
+    bench.tell(declared(2 * HOUR, 20.0, 10.0))
+    bench.tell(declared(HOUR, 10.0))
+    assert bench.described().spec == spec(HOUR)
+    bench.tell(declared(2 * HOUR, 5.0, 10.0))
+    assert bench.described().spec == spec(HOUR)
+
+
+def test_a_node_that_says_what_was_so_already_has_the_say_from_then_on() -> None:
+    """Otherwise one of old code could put back what only a dead one is known to have declared."""
+    bench = Bench()
+    bench.tell(declared(2 * HOUR, 10.0))
+    bench.tell(declared(2 * HOUR, 30.0))
+    bench.tell(declared(HOUR, 20.0, 30.0))
+    assert bench.described().spec == spec(2 * HOUR)
+
+
+def test_a_node_says_what_it_says_once_and_then_clients_may_change_it() -> None:
+    bench = Bench()
+    bench.tell(declared(HOUR, 10.0))
+    bench.tell(SetSchedule(spec(5 * HOUR), "update"))
+    assert not bench.tell(declared(HOUR, 10.0)).append
+    assert bench.described().spec == spec(5 * HOUR)
+    bench.tell(DeleteSchedule())
+    assert not bench.tell(declared(HOUR, 10.0)).append
+    bench.tell(declared(HOUR, 20.0, 10.0))
+    assert bench.described().spec == spec(HOUR)
+    bench.check_recovery()
+
+
+def test_to_be_declared_again_by_another_node_loses_no_time_that_is_due_and_leaves_it_paused() -> None:
+    bench = Bench()
+    bench.tell(declared(HOUR, 10.0))
+    bench.now = T0 + 1.5 * HOUR
+    bench.tell(declared(HOUR, 20.0))
+    assert bench.at(bench.now) == hours(1)
+    bench.tell(PauseSchedule("x"))
+    assert bench.tell(declared(HOUR, 30.0)).timer is None
+    assert bench.described().note == "x"

@@ -84,8 +84,21 @@ class Describe(Message, frozen=True):
 # --- to schedules
 
 
+class Declared(msgspec.Struct, frozen=True):
+    """That the code of a node of a cluster says so: `since` when that node's life began, in seconds since 1970, and
+    since when each of those lives goes on (`living`) that are there now. It is known by that."""
+
+    since: float
+    living: frozenset[float] = frozenset()
+
+
 class SetSchedule(Message, frozen=True):
-    """Make the schedule, or make it this one. One that is the same already is left alone."""
+    """Make the schedule, or make it this one. One that is the same already is left alone.
+
+    What is `declared` is ignored while a node lives that began later and has declared it too, or if this one has done
+    so before: a node that the next code is yet to reach does not put back what that has changed, and none undoes what
+    clients have changed since.
+    """
 
     spec: ScheduleSpec
     if_exists: Literal["error", "update"] = "error"
@@ -93,6 +106,7 @@ class SetSchedule(Message, frozen=True):
     """From the beginning; an existing schedule stays as it is."""
     note: str = ""
     idempotency_key: str = ""
+    declared: Declared | None = None
 
 
 class PauseSchedule(Message, frozen=True):

@@ -20,7 +20,7 @@ from understudy_runtime.actors.sharding import Sharding
 from understudy_runtime.core.actor import ActorMachine
 from understudy_runtime.core.keys import RUN, SCHEDULE
 from understudy_runtime.core.membership import Member, Owner
-from understudy_runtime.core.messages import Machine
+from understudy_runtime.core.messages import Declared, Machine
 from understudy_runtime.core.ports import Clock, ShardedStore, Store
 from understudy_runtime.core.run import RunMachine
 from understudy_runtime.core.schedule import ScheduleMachine
@@ -127,12 +127,12 @@ async def running(
         tasks | driver_tasks(apps), clock, node=name, limits=settings.limits, build=build, logs=settings.logs
     )
     sharding = None
-    member = Member(name, uuid.uuid4().hex, "", build, clock.now())
+    incarnation = uuid.uuid4().hex
     if clustering is None:
         await store.open(name, clock.now())
     else:
         many = shared(store)
-        await many.join(name, member.incarnation, clock.now())
+        await many.join(name, incarnation, clock.now())
         sharding, clock = Sharding(many), SharedClock(clock, lambda: many.clock_offset_s)
     try:
         watchdog.start()
@@ -140,7 +140,7 @@ async def running(
         executor = pool or local
         attempts = None
         if sharding is not None:
-            attempts = Attempts(executor, sharding, clock, Owner(name, member.incarnation))
+            attempts = Attempts(executor, sharding, clock, Owner(name, incarnation))
         engine = Engine(
             clock=clock,
             store=store,
@@ -159,9 +159,11 @@ async def running(
         else:
             attempts.serve(engine)
             executor.open(attempts.report)
+            # By the store's time, by which lives of nodes on several machines can be put in order.
+            member = Member(name, incarnation, "", build, clock.now())
             seat = Seat(
                 clustering, member, engine, sharding, attempts, clock,
-                opened=lambda: declare(engine, settings.namespace, apps, sharding.has),
+                declare=lambda: declare(engine, settings.namespace, apps, sharding.has, lives(member, seat)),
             )  # fmt: skip
 
         def door(callers_loop: asyncio.AbstractEventLoop) -> tuple[Bridge, LocalDoor]:
@@ -184,6 +186,12 @@ async def running(
             watchdog.stop()
     finally:
         await store.close()
+
+
+def lives(member: Member, seat: Seat | None) -> Declared:
+    """Who of those that are there says what the code says."""
+    others = () if seat is None else seat.view.members.values()
+    return Declared(member.started_at, frozenset(other.started_at for other in others))
 
 
 def shared(store: Store) -> ShardedStore:

@@ -28,6 +28,7 @@ from understudy_runtime.core.messages import (
     AnyMessage,
     BackfillBegun,
     BackfillSchedule,
+    Declared,
     DeleteSchedule,
     Describe,
     PauseSchedule,
@@ -50,19 +51,23 @@ Place = tuple[float, str]
 
 
 async def declare(
-    engine: Engine, namespace: str, apps: Sequence[App], here: Callable[[str], bool] = lambda key: True
+    engine: Engine,
+    namespace: str,
+    apps: Sequence[App],
+    here: Callable[[str], bool] = lambda key: True,
+    declared: Declared | None = None,
 ) -> None:
     """Make the schedules of the code whose actors are `here`, or make them what the code says now. Durable when it
     returns, unless such an actor has moved on meanwhile.
 
-    A schedule that is as it was is left alone, so that any number of nodes may start.
+    A node of a cluster says who it is (`declared`), because others may have other code; see `SetSchedule`.
     """
     told: list[asyncio.Future[Reply | BaseException]] = []
     for schedule_id, spec in _declared(apps).items():
         key = schedule_key(namespace, schedule_id)
         if here(key):
             future: asyncio.Future[Reply | BaseException] = asyncio.get_running_loop().create_future()
-            engine.deliver(key, SetSchedule(spec, "update"), future.set_result)
+            engine.deliver(key, SetSchedule(spec, "update", declared=declared), future.set_result)
             told.append(future)
     for reply in await asyncio.gather(*told):
         if isinstance(reply, Refused):

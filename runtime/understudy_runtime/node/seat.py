@@ -61,7 +61,8 @@ class Clustering(msgspec.Struct, frozen=True):
 
 
 class Seat:
-    """`opened` is told when the engine has just begun to run more shards."""
+    """`declare` makes the schedules of the engine's shards what the code says, as far as that has the say: asked when
+    shards have just been opened, and when another node is gone, whose code may have had it."""
 
     def __init__(
         self,
@@ -72,13 +73,15 @@ class Seat:
         attempts: Attempts,
         clock: Clock,
         *,
-        opened: Callable[[], Awaitable[None]],
+        declare: Callable[[], Awaitable[None]],
     ) -> None:
         self._engine = engine
         self._sharding = sharding
         self._attempts = attempts
         self._clock = clock
-        self._opened = opened
+        self._declare = declare
+        self._lives: set[str] = set()
+        self._somebody_is_gone = asyncio.Event()
         self._beat = Beat()
         self.coordinator = clustering.coordinator(self._beat.alive, sharding.store.shards)
         self.ownership = Ownership(self.coordinator, sharding.store, self, member, clock)
@@ -88,7 +91,7 @@ class Seat:
         attempts.connect(self._peers.send)
         self._post = Post(engine, self._peers, self.routes, attempts, scan=self._scan_soon, lost=self.ownership.lost)
         self._peers.listen(self._post)
-        self._scanner: asyncio.Task[None] | None = None
+        self._minding: list[asyncio.Task[None]] = []
         self._scan_now = asyncio.Event()
         self.drained: Callable[[], None] = lambda: None
         """Called when somebody wants this node gone."""
@@ -126,7 +129,7 @@ class Seat:
         """Become a member, reached at `address`. CoordinatorError or StoreError if that cannot be."""
         self.ownership.member = msgspec.structs.replace(self.ownership.member, address=address)
         await self.ownership.start()
-        self._scanner = asyncio.get_running_loop().create_task(self._scan())
+        self._minding = [asyncio.create_task(self._scan()), asyncio.create_task(self._declare_again())]
 
     async def give_away(self, grace_s: float) -> None:
         """Hand all shards over, if there are others, within `grace_s`. Attempts here go on meanwhile."""
@@ -139,9 +142,9 @@ class Seat:
         await self.ownership.leave()
 
     async def close(self) -> None:
-        if self._scanner is not None:
-            self._scanner.cancel()
-            await asyncio.gather(self._scanner, return_exceptions=True)
+        for task in self._minding:
+            task.cancel()
+        await asyncio.gather(*self._minding, return_exceptions=True)
         await self._peers.close()
         await self.neighbours.close()
         self._beat.stop()
@@ -155,7 +158,7 @@ class Seat:
         self._attempts.opened(shards)
         self._attempts.members(self.view)
         self.routes.tell()
-        await self._opened()
+        await self._declare()
 
     async def seal_shards(self, shards: Collection[int]) -> None:
         await self._engine.hosting.seal(shards)
@@ -175,6 +178,19 @@ class Seat:
             viewer(view)
         if self.node in view.draining:
             self.drained()
+        lives = {member.incarnation for member in view.members.values()}
+        if self._lives - lives:
+            self._somebody_is_gone.set()
+        self._lives = lives
+
+    async def _declare_again(self) -> None:
+        while True:
+            await self._somebody_is_gone.wait()
+            self._somebody_is_gone.clear()
+            try:
+                await self._declare()
+            except UnderstudyError as error:
+                log.warning("schedules could not be declared; they are when next a node comes or goes", why=str(error))
 
     def _scan_soon(self) -> None:
         self._scan_now.set()

@@ -11,12 +11,16 @@ Why = Literal["schedule", "catch_up", "backfill", "trigger"]
 
 
 class ScheduleSet(Note, frozen=True):
-    """The schedule was made, or is another one from now on; it waits for the nominal time `next`."""
+    """The schedule was made, or is another one from now on; it waits for the nominal time `next`.
+
+    `declared_since`: the code of the node says so whose life began then; None: somebody else does.
+    """
 
     spec: ScheduleSpec
     next: float | None = None
     idempotency_key: str = ""
     note: str = ""
+    declared_since: float | None = None
 
 
 class SchedulePaused(Note, frozen=True):

@@ -32,6 +32,8 @@ def _apply_set(state: ScheduleState, record: ScheduleSet, at: float) -> None:
     if state.spec is None:
         state.created_at, state.deleted_at = at, None
     state.spec, state.next, state.note = record.spec, record.next, record.note or state.note
+    if record.declared_since is not None:
+        state.declared_since = record.declared_since
     _remember(state, record.idempotency_key, None, at)
 
 
@@ -51,8 +53,9 @@ def _apply_resumed(state: ScheduleState, record: ScheduleResumed, at: float) -> 
 def _apply_deleted(state: ScheduleState, record: ScheduleDeleted, at: float) -> None:
     """Nothing is left but what a later schedule of this id must know."""
     fresh = ScheduleState(
-        state.key, state.last_seq, state.turns, calls=state.calls, deliveries=state.deliveries, deleted_at=at
-    )
+        state.key, state.last_seq, state.turns, calls=state.calls, deliveries=state.deliveries, deleted_at=at,
+        declared_since=state.declared_since,
+    )  # fmt: skip
     for name in state.__struct_fields__:
         setattr(state, name, getattr(fresh, name))
     _remember(state, record.idempotency_key, None, at)

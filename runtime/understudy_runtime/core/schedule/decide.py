@@ -65,11 +65,12 @@ MAX_BACKFILL: Final = 1_000
 
 def _set(state: ScheduleState, message: SetSchedule, now: float, calendar: Calendar) -> Decision:
     old, spec, key = state.spec, message.spec, message.idempotency_key
-    if old == spec or key in state.deliveries.remembered:
+    since = None if message.declared is None else message.declared.since
+    if key in state.deliveries.remembered or not _is_news(state, message):
         return _nothing_to_do(state, key)
     if old is None:
         next_at = next_within(calendar, spec, now)
-        decision = Decision(append=[ScheduleSet(spec, next_at, key, message.note)], reply=Accepted())
+        decision = Decision(append=[ScheduleSet(spec, next_at, key, message.note, since)], reply=Accepted())
         if message.paused:
             decision.append.append(SchedulePaused(message.note))
         return _waking(decision, state, spec, None if message.paused else next_at)
@@ -78,8 +79,17 @@ def _set(state: ScheduleState, message: SetSchedule, now: float, calendar: Calen
         return Decision(reply=Refused("AlreadyExists", why))
     # Nominal times that have passed unnoticed must not be lost to a change of something else.
     next_at = state.next if old.timing == spec.timing else next_within(calendar, spec, now)
-    decision = Decision(append=[ScheduleSet(spec, next_at, key, message.note)], reply=Accepted())
+    decision = Decision(append=[ScheduleSet(spec, next_at, key, message.note, since)], reply=Accepted())
     return _waking(decision, state, spec, None if state.paused else next_at)
+
+
+def _is_news(state: ScheduleState, message: SetSchedule) -> bool:
+    """What is the same is news all the same if a node declares it that nobody knew to have it: who has the say is to be
+    known before code comes along that has it otherwise."""
+    declared, last = message.declared, state.declared_since
+    if declared is None:
+        return state.spec != message.spec
+    return last is None or (last != declared.since and (last < declared.since or last not in declared.living))
 
 
 def _pause(state: ScheduleState, message: PauseSchedule, now: float, calendar: Calendar) -> Decision:

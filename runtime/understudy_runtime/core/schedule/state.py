@@ -43,6 +43,7 @@ class ScheduleState(msgspec.Struct, omit_defaults=True):
 
     `next` is the nominal time to decide on next. `calls` counts the runs ever started, beyond deletion too, so that an
     answer to a run of an earlier schedule of this id is refused; `running` are those not ended, by call.
+    `declared_since` is when the life of the node began whose code it last was, beyond deletion too.
     """
 
     key: str
@@ -66,3 +67,4 @@ class ScheduleState(msgspec.Struct, omit_defaults=True):
     missed_from: float | None = None
     missed_to: float | None = None
     recent: list[ScheduledRun] = []
+    declared_since: float | None = None
