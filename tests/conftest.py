@@ -7,6 +7,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast a machine is says nothing of whether the code is right.
+settings.register_profile("understudy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("understudy")
 
 
 def pytest_configure(config: pytest.Config) -> None:

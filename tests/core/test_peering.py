@@ -120,7 +120,7 @@ class Wire(RuleBasedStateMachine):
 
 
 TestWire = Wire.TestCase
-TestWire.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestWire.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 def talking(bounds: Bounds = TIGHT) -> tuple[Conversation[int], Conversation[int]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.resources import EVERYTHING, OPERATIONS, STATIC, Bench, client, options, raw, run
@@ -253,7 +253,7 @@ stories = st.tuples(st.booleans(), st.lists(events, min_size=10, max_size=60)).m
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(stories)
 def test_what_is_always_true_of_a_resource(told: list[tuple[Any, ...]]) -> None:
     story = Story(RULES)
@@ -262,7 +262,7 @@ def test_what_is_always_true_of_a_resource(told: list[tuple[Any, ...]]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2_000)
 @given(stories)
 def test_it_is_true_of_many_more_stories(told: list[tuple[Any, ...]]) -> None:
     story = Story(RULES)
@@ -270,7 +270,7 @@ def test_it_is_true_of_many_more_stories(told: list[tuple[Any, ...]]) -> None:
         story.tell(event)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(stories)
 def test_what_is_always_true_of_one_that_can_only_be_created_and_destroyed(told: list[tuple[Any, ...]]) -> None:
     story = Story(options(capacity=5, operations=OPERATIONS, recreate="never"))
@@ -278,7 +278,7 @@ def test_what_is_always_true_of_one_that_can_only_be_created_and_destroyed(told:
         story.tell(event)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(stories)
 def test_what_is_always_true_of_what_is_static(told: list[tuple[Any, ...]]) -> None:
     story = Story(msgspec.structs.replace(STATIC, capacity=5))
@@ -286,7 +286,7 @@ def test_what_is_always_true_of_what_is_static(told: list[tuple[Any, ...]]) -> N
         story.tell(event)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(stories)
 def test_time_alone_never_keeps_it_busy(told: list[tuple[Any, ...]]) -> None:
     """A duty whose time has come is done in that turn, or it would be due for ever."""

@@ -514,7 +514,7 @@ def test_a_worker_adopts_nothing_that_it_could_not_be_given(world: World) -> Non
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_however_workers_come_and_go_over_restarts_each_attempt_ends_once(data: st.DataObject) -> None:
     """Runs as they are: they take the report under their latest token and no other, and give out again what is lost."""
     world = World()

@@ -126,16 +126,14 @@ async def agree(batches: list[list[Step]], memory: Store, other: Store) -> None:
 BATCHES = st.lists(st.lists(STEPS, max_size=6), max_size=8)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(BATCHES)
 def test_the_stores_of_one_node_agree(batches: list[list[Step]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(agree(batches, MemoryStore(), SqliteStore(Path(folder) / "state.db")))
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(BATCHES)
 @example([[sending()], [sending(again=True)]])
 def test_the_stores_of_many_nodes_agree(database: Database, batches: list[list[Step]]) -> None:
