@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import faulthandler
 import os
 import signal
 import socket
@@ -32,6 +33,7 @@ def serve(
             _leave_with(parent)
         config = load_config(options, os.environ, file)
         config = msgspec.structs.replace(config, name=config.name or f"{socket.gethostname()}-{os.getpid()}")
+        faulthandler.enable()  # who aborts, or is aborted by its guard, shows what its threads were at
         writer = logs.configure(config.log_format, config.log_level, config.name)
         try:
             apps = list({id(app): app for app in map(load_app, targets)}.values())

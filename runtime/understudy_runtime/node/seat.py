@@ -82,8 +82,8 @@ class Seat:
         self._declare = declare
         self._lives: set[str] = set()
         self._somebody_is_gone = asyncio.Event()
-        self._beat = Beat()
-        self.coordinator = clustering.coordinator(self._beat.alive, sharding.store.shards)
+        self.beat = Beat()
+        self.coordinator = clustering.coordinator(self.beat.alive, sharding.store.shards)
         self.ownership = Ownership(self.coordinator, sharding.store, self, member, clock)
         self.routes = ViewRoutes(member.node, lambda: sharding.store.shards, lambda: self.view, sharding.has)
         self.neighbours = Neighbours(clustering.access)
@@ -147,7 +147,7 @@ class Seat:
         await asyncio.gather(*self._minding, return_exceptions=True)
         await self._peers.close()
         await self.neighbours.close()
-        self._beat.stop()
+        self.beat.stop()
 
     # --- Host of the ownership
 
@@ -214,6 +214,8 @@ class Beat:
         self._loop = asyncio.get_running_loop()
         self._at = time.monotonic()
         self._timer: Any = self._loop.call_later(BEAT_S, self._strike)
+        self.struck: Callable[[], None] = lambda: None
+        """Called, on the loop, whenever it has come round."""
 
     def alive(self) -> bool:
         return time.monotonic() - self._at < STUCK_S
@@ -223,4 +225,5 @@ class Beat:
 
     def _strike(self) -> None:
         self._at = time.monotonic()
+        self.struck()
         self._timer = self._loop.call_later(BEAT_S, self._strike)

@@ -33,6 +33,7 @@ from understudy_runtime.node.clocks import SystemClock
 from understudy_runtime.node.clusters import clustering_of
 from understudy_runtime.node.config import NodeConfig
 from understudy_runtime.node.embedded import Opened, open_node
+from understudy_runtime.node.guard import bound_s, guarded
 from understudy_runtime.node.logs import LineWriter
 from understudy_runtime.node.metrics import CONTENT_TYPE, NodeMetrics
 from understudy_runtime.node.monitor import Monitor
@@ -206,16 +207,26 @@ class Service:
                 ) as server,
             ):
                 self._address = server.address
-                if node.seat is not None:
-                    node.seat.drained = lambda: self._drain_asked(None)
-                    await node.seat.join(self._config.advertise or server.address)
-                yield
-                if self._state == "draining":
-                    await server.leave()
-                    log.info("no new work is taken", running=node.executor.load[0])
-                    await node.drain(self._grace_s)
+                async with self._seated(node):
+                    yield
+                    if self._state == "draining":
+                        await server.leave()
+                        log.info("no new work is taken", running=node.executor.load[0])
+                        await node.drain(self._grace_s)
         finally:
             monitor.close()
+
+    @asynccontextmanager
+    async def _seated(self, node: Node) -> AsyncGenerator[None, None]:
+        """A member of its cluster, if it is in one, and guarded for as long as others rely on it."""
+        seat = node.seat
+        if seat is None:
+            yield
+            return
+        with guarded(seat.beat, bound_s(self._config.session_s)):
+            seat.drained = lambda: self._drain_asked(None)
+            await seat.join(self._config.advertise or self._address)
+            yield
 
     def _drain_asked(self, grace_s: float | None) -> None:
         if grace_s is not None:
