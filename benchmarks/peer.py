@@ -35,6 +35,9 @@ class Taker:
     def on_broken(self, node: str) -> None:
         raise RuntimeError(f"{node} is gone")
 
+    def on_reach(self, node: str, reached: bool) -> None:
+        """Nothing is lent here."""
+
 
 def peers_of(node: str, take: Callable[[str, Envelope], None]) -> Peers:
     # Standard output is for figures.

@@ -83,8 +83,11 @@ def database() -> Iterator[Database]:
 class Town:
     """Nodes in one folder, in which they leave their lines."""
 
+    APP = APP
+    FILE = "moves.py"
+
     def __init__(self, at: Path, etcd: EtcdServer, database: Database) -> None:
-        (at / "moves.py").write_text(APP)
+        (at / self.FILE).write_text(self.APP)
         self.at = at
         self._store = database.url(shards=SHARDS)
         self._etcd = etcd
@@ -94,13 +97,13 @@ class Town:
     def begin(self, name: str, *more: str) -> NodeProcess:
         options = ["--store", self._store, "--etcd", self._etcd.url, "--cluster", self.at.name, "--name", name]
         listen = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--grace-s", "60", "--log-format", "json"]
-        self.nodes[name] = node = NodeProcess(self.at, ["node", "moves.py", *options, *listen, *more])
+        self.nodes[name] = node = NodeProcess(self.at, ["node", self.FILE, *options, *listen, *more])
         assert node.address
         return node
 
-    def worker(self, of: NodeProcess) -> NodeProcess:
+    def worker(self, of: NodeProcess, *more: str) -> NodeProcess:
         options = ["--connect", of.address, "--grace-s", "0", "--log-format", "json"]
-        worker = NodeProcess(self.at, ["worker", "moves.py", *options])
+        worker = NodeProcess(self.at, ["worker", self.FILE, *options, *more])
         self._workers.append(worker)
         return worker
 
@@ -115,11 +118,11 @@ class Town:
         client.channel.close()
         return [shard.writer for shard in shards.shards]
 
-    def until_shared(self, *names: str) -> None:
+    def until_shared(self, *names: str, through: str = "") -> None:
         """Until these have the shards among them, none two more than another."""
 
         def shared() -> bool:
-            counts = [self.writers(names[0]).count(name) for name in names]
+            counts = [self.writers(through or names[0]).count(name) for name in names]
             return sum(counts) == SHARDS and max(counts) - min(counts) <= 1
 
         until(shared)

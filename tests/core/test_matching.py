@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy_runtime.core.matching import AGE_S, PATIENCE_S, Matching, Need, Offer, _Seat
+from understudy_runtime.core.matching import AGE_S, PATIENCE_S, Matching
+from understudy_runtime.core.needs import Need, Offer
+from understudy_runtime.core.seats import Seat
 
 ONE = Need("t")
 
@@ -143,14 +145,14 @@ def test_a_decision_does_not_look_at_every_worker() -> None:
 
 @contextmanager
 def counting_looks() -> Generator[list[int]]:
-    looks, free = [0], cast("property", _Seat.__dict__["free"])
+    looks, free = [0], cast("property", Seat.__dict__["free"])
 
-    def counted(seat: _Seat) -> int:
+    def counted(seat: Seat) -> int:
         looks[0] += 1
         return int(free.__get__(seat))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Seat, "free", property(counted))
+        patch.setattr(Seat, "free", property(counted))
         yield looks
 
 

@@ -45,6 +45,7 @@ class End:
         self.address = address
         self.got: list[Envelope] = []
         self.broken: list[str] = []
+        self.reached: dict[str, bool] = {}
         self.at_envelope: Callable[[Envelope], object] = lambda _: None
         peers.listen(self)
 
@@ -62,6 +63,9 @@ class End:
 
     def on_broken(self, node: str) -> None:
         self.broken.append(node)
+
+    def on_reach(self, node: str, reached: bool) -> None:
+        self.reached[node] = reached
 
 
 Begin = Callable[..., Any]

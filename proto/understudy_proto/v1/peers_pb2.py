@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from understudy_proto.v1 import workers_pb2 as understudy__proto_dot_v1_dot_workers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1funderstudy_proto/v1/peers.proto\x12\runderstudy.v1\x1a!understudy_proto/v1/workers.proto\"\x99\x01\n\tPeerFrame\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x18.understudy.v1.PeerHello\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12.\n\tenvelopes\x18\x03 \x03(\x0b\x32\x1b.understudy.v1.PeerEnvelope\x12\x14\n\x0c\x61\x63knowledged\x18\x04 \x01(\x04\x12\x0e\n\x06\x63redit\x18\x05 \x01(\r\"\xd7\x01\n\tPeerHello\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12\x0f\n\x07to_node\x18\x04 \x01(\t\x12\x16\n\x0eto_incarnation\x18\x05 \x01(\t\x12\x11\n\tproto_min\x18\x06 \x01(\r\x12\x11\n\tproto_max\x18\x07 \x01(\r\x12\x0e\n\x06memory\x18\x08 \x01(\x04\x12\x11\n\tof_memory\x18\t \x01(\x04\x12\x14\n\x0cresume_after\x18\n \x01(\x04\x12\x0e\n\x06\x63redit\x18\x0b \x01(\r\"\xc9\x02\n\x0cPeerEnvelope\x12\'\n\x04wake\x18\x01 \x01(\x0b\x32\x17.understudy.v1.PeerWakeH\x00\x12+\n\x06report\x18\x02 \x01(\x0b\x32\x19.understudy.v1.PeerReportH\x00\x12-\n\x07keeping\x18\x03 \x01(\x0b\x32\x1a.understudy.v1.PeerKeepingH\x00\x12)\n\x05noted\x18\x04 \x01(\x0b\x32\x18.understudy.v1.PeerNotedH\x00\x12)\n\x05\x61\x64opt\x18\x05 \x01(\x0b\x32\x18.understudy.v1.PeerAdoptH\x00\x12-\n\x07unknown\x18\x06 \x01(\x0b\x32\x1a.understudy.v1.PeerUnknownH\x00\x12\'\n\x04stop\x18\x07 \x01(\x0b\x32\x17.understudy.v1.PeerStopH\x00\x42\x06\n\x04kind\"\x18\n\x08PeerWake\x12\x0c\n\x04keys\x18\x01 \x03(\t\"\x1a\n\nPeerReport\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\"o\n\x0bPeerKeeping\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12-\n\x08\x61ttempts\x18\x04 \x03(\x0b\x32\x1b.understudy.v1.AttemptToken\"\x1b\n\tPeerNoted\x12\x0e\n\x06number\x18\x01 \x01(\x04\":\n\tPeerAdopt\x12-\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x1b.understudy.v1.AttemptToken\"<\n\x0bPeerUnknown\x12-\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x1b.understudy.v1.AttemptToken\"9\n\x08PeerStop\x12-\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x1b.understudy.v1.AttemptToken2Q\n\x0bPeerService\x12\x42\n\x08\x45xchange\x12\x18.understudy.v1.PeerFrame\x1a\x18.understudy.v1.PeerFrame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1funderstudy_proto/v1/peers.proto\x12\runderstudy.v1\x1a!understudy_proto/v1/workers.proto\"\x99\x01\n\tPeerFrame\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x18.understudy.v1.PeerHello\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12.\n\tenvelopes\x18\x03 \x03(\x0b\x32\x1b.understudy.v1.PeerEnvelope\x12\x14\n\x0c\x61\x63knowledged\x18\x04 \x01(\x04\x12\x0e\n\x06\x63redit\x18\x05 \x01(\r\"\xe6\x01\n\tPeerHello\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12\x0f\n\x07to_node\x18\x04 \x01(\t\x12\x16\n\x0eto_incarnation\x18\x05 \x01(\t\x12\x11\n\tproto_min\x18\x06 \x01(\r\x12\x11\n\tproto_max\x18\x07 \x01(\r\x12\x0e\n\x06memory\x18\x08 \x01(\x04\x12\x11\n\tof_memory\x18\t \x01(\x04\x12\x14\n\x0cresume_after\x18\n \x01(\x04\x12\x0e\n\x06\x63redit\x18\x0b \x01(\r\x12\r\n\x05lends\x18\x0c \x01(\x08\"\xa6\x04\n\x0cPeerEnvelope\x12\'\n\x04wake\x18\x01 \x01(\x0b\x32\x17.understudy.v1.PeerWakeH\x00\x12+\n\x06report\x18\x02 \x01(\x0b\x32\x19.understudy.v1.PeerReportH\x00\x12-\n\x07keeping\x18\x03 \x01(\x0b\x32\x1a.understudy.v1.PeerKeepingH\x00\x12)\n\x05noted\x18\x04 \x01(\x0b\x32\x18.understudy.v1.PeerNotedH\x00\x12)\n\x05\x61\x64opt\x18\x05 \x01(\x0b\x32\x18.understudy.v1.PeerAdoptH\x00\x12-\n\x07unknown\x18\x06 \x01(\x0b\x32\x1a.understudy.v1.PeerUnknownH\x00\x12\'\n\x04stop\x18\x07 \x01(\x0b\x32\x17.understudy.v1.PeerStopH\x00\x12)\n\x05taken\x18\x08 \x01(\x0b\x32\x18.understudy.v1.PeerTakenH\x00\x12+\n\x06offers\x18\t \x01(\x0b\x32\x19.understudy.v1.PeerOffersH\x00\x12\'\n\x04lend\x18\n \x01(\x0b\x32\x17.understudy.v1.PeerLendH\x00\x12-\n\x07\x64\x65\x63line\x18\x0b \x01(\x0b\x32\x1a.understudy.v1.PeerDeclineH\x00\x12+\n\x06recall\x18\x0c \x01(\x0b\x32\x19.understudy.v1.PeerRecallH\x00\x42\x06\n\x04kind\"\x18\n\x08PeerWake\x12\x0c\n\x04keys\x18\x01 \x03(\t\"\x1a\n\nPeerReport\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\"o\n\x0bPeerKeeping\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12-\n\x08\x61ttempts\x18\x04 \x03(\x0b\x32\x1b.understudy.v1.AttemptToken\"\x1b\n\tPeerNoted\x12\x0e\n\x06number\x18\x01 \x01(\x04\":\n\tPeerAdopt\x12-\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x1b.understudy.v1.AttemptToken\"<\n\x0bPeerUnknown\x12-\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x1b.understudy.v1.AttemptToken\"9\n\x08PeerStop\x12-\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x1b.understudy.v1.AttemptToken\":\n\tPeerTaken\x12-\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x1b.understudy.v1.AttemptToken\"K\n\nPeerOffers\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\x12.\n\tstandings\x18\x02 \x03(\x0b\x32\x1b.understudy.v1.PeerStanding\"\x89\x01\n\x0cPeerStanding\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12-\n\x05offer\x18\x02 \x01(\x0b\x32\x1e.understudy.v1.PeerWorkerOffer\x12\x0f\n\x07workers\x18\x03 \x01(\r\x12\r\n\x05slots\x18\x04 \x01(\x04\x12\x0c\n\x04used\x18\x05 \x01(\x04\x12\x0c\n\x04room\x18\x06 \x01(\x04\"b\n\x0fPeerWorkerOffer\x12\r\n\x05tasks\x18\x01 \x03(\t\x12\r\n\x05slots\x18\x02 \x01(\r\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x0e\n\x06queues\x18\x04 \x03(\t\x12\x11\n\tnamespace\x18\x05 \x01(\t\"B\n\x08PeerLend\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12&\n\x05loans\x18\x02 \x03(\x0b\x32\x17.understudy.v1.PeerLoan\":\n\x08PeerLoan\x12\x10\n\x08\x64ispatch\x18\x01 \x01(\x0c\x12\r\n\x05since\x18\x02 \x01(\x01\x12\r\n\x05waits\x18\x03 \x01(\x08\"<\n\x0bPeerDecline\x12-\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x1b.understudy.v1.AttemptToken\";\n\nPeerRecall\x12-\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x1b.understudy.v1.AttemptToken2Q\n\x0bPeerService\x12\x42\n\x08\x45xchange\x12\x18.understudy.v1.PeerFrame\x1a\x18.understudy.v1.PeerFrame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,23 +35,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PEERFRAME']._serialized_start=86
   _globals['_PEERFRAME']._serialized_end=239
   _globals['_PEERHELLO']._serialized_start=242
-  _globals['_PEERHELLO']._serialized_end=457
-  _globals['_PEERENVELOPE']._serialized_start=460
-  _globals['_PEERENVELOPE']._serialized_end=789
-  _globals['_PEERWAKE']._serialized_start=791
-  _globals['_PEERWAKE']._serialized_end=815
-  _globals['_PEERREPORT']._serialized_start=817
-  _globals['_PEERREPORT']._serialized_end=843
-  _globals['_PEERKEEPING']._serialized_start=845
-  _globals['_PEERKEEPING']._serialized_end=956
-  _globals['_PEERNOTED']._serialized_start=958
-  _globals['_PEERNOTED']._serialized_end=985
-  _globals['_PEERADOPT']._serialized_start=987
-  _globals['_PEERADOPT']._serialized_end=1045
-  _globals['_PEERUNKNOWN']._serialized_start=1047
-  _globals['_PEERUNKNOWN']._serialized_end=1107
-  _globals['_PEERSTOP']._serialized_start=1109
-  _globals['_PEERSTOP']._serialized_end=1166
-  _globals['_PEERSERVICE']._serialized_start=1168
-  _globals['_PEERSERVICE']._serialized_end=1249
+  _globals['_PEERHELLO']._serialized_end=472
+  _globals['_PEERENVELOPE']._serialized_start=475
+  _globals['_PEERENVELOPE']._serialized_end=1025
+  _globals['_PEERWAKE']._serialized_start=1027
+  _globals['_PEERWAKE']._serialized_end=1051
+  _globals['_PEERREPORT']._serialized_start=1053
+  _globals['_PEERREPORT']._serialized_end=1079
+  _globals['_PEERKEEPING']._serialized_start=1081
+  _globals['_PEERKEEPING']._serialized_end=1192
+  _globals['_PEERNOTED']._serialized_start=1194
+  _globals['_PEERNOTED']._serialized_end=1221
+  _globals['_PEERADOPT']._serialized_start=1223
+  _globals['_PEERADOPT']._serialized_end=1281
+  _globals['_PEERUNKNOWN']._serialized_start=1283
+  _globals['_PEERUNKNOWN']._serialized_end=1343
+  _globals['_PEERSTOP']._serialized_start=1345
+  _globals['_PEERSTOP']._serialized_end=1402
+  _globals['_PEERTAKEN']._serialized_start=1404
+  _globals['_PEERTAKEN']._serialized_end=1462
+  _globals['_PEEROFFERS']._serialized_start=1464
+  _globals['_PEEROFFERS']._serialized_end=1539
+  _globals['_PEERSTANDING']._serialized_start=1542
+  _globals['_PEERSTANDING']._serialized_end=1679
+  _globals['_PEERWORKEROFFER']._serialized_start=1681
+  _globals['_PEERWORKEROFFER']._serialized_end=1779
+  _globals['_PEERLEND']._serialized_start=1781
+  _globals['_PEERLEND']._serialized_end=1847
+  _globals['_PEERLOAN']._serialized_start=1849
+  _globals['_PEERLOAN']._serialized_end=1907
+  _globals['_PEERDECLINE']._serialized_start=1909
+  _globals['_PEERDECLINE']._serialized_end=1969
+  _globals['_PEERRECALL']._serialized_start=1971
+  _globals['_PEERRECALL']._serialized_end=2030
+  _globals['_PEERSERVICE']._serialized_start=2032
+  _globals['_PEERSERVICE']._serialized_end=2113
 # @@protoc_insertion_point(module_scope)

@@ -36,6 +36,8 @@ ADOPT_S: Final = 10.0
 """How often an owner says that it waits."""
 LAPSE_S: Final = 30.0
 """What nobody has adopted for so long is nobody's, and a keeper that has not answered for so long has lost its own."""
+BEREFT_S: Final = 5.0
+"""So long does its keeper wait for another owner when the one is gone for whom it was begun."""
 MAX_KEPT_BYTES: Final = 64 * 2**20
 """Of results that are kept until somebody adopts them. Beyond, the oldest are forgotten and their attempts repeated."""
 
@@ -71,12 +73,14 @@ class _Tokens:
 
 
 class _Kept(msgspec.Struct):
-    """`told`: how often its owner has asked and was told how it ended."""
+    """`life`: the owner's, if it is for this life alone. `told`: how often its owner has asked and was told how it
+    ended."""
 
     lapses_at: float
     owner: str = ""
     end: AttemptEnded | None = None
     told: int = 0
+    life: str = ""
 
 
 class Kept:
@@ -97,6 +101,36 @@ class Kept:
         """These run here, and their actors are leaving."""
         for token in tokens:
             self._put(token, self._kept.get(token) or _Kept(now + LAPSE_S))
+
+    def borrow(self, owner: Owner, tokens: Iterable[Token], now: float) -> None:
+        """These come from `owner`, and are to run here."""
+        for token in tokens:
+            self._put(token, _Kept(now + LAPSE_S, owner.node, life=owner.incarnation))
+
+    def is_borrowed(self, token: Token) -> bool:
+        """Whether its owner has lent it, and lives."""
+        kept = self._kept.get(token)
+        return kept is not None and kept.life != ""
+
+    def bereft(self, view: View, now: float) -> None:
+        """What was borrowed in a life that is over lapses soon, unless its actors' next owner adopts it."""
+        lives = {name: member.incarnation for name, member in view.members.items()}
+        for kept in self._kept.values():
+            if kept.life and lives.get(kept.owner) != kept.life:
+                kept.lapses_at = min(kept.lapses_at, now + BEREFT_S)
+
+    def superseded_by(self, token: Token) -> Token | None:
+        """What runs here of the same attempt and is not wanted any more; it is forgotten."""
+        older = self._tokens.like(token)
+        if older is None or older.dispatch >= token.dispatch:
+            return None
+        return next(iter(self._forget_all([older])), None)
+
+    def settle(self, token: Token) -> None:
+        """Somebody has had its end."""
+        kept = self._kept.get(token)
+        if kept is not None and kept.end is not None:
+            self.forget(token)
 
     def ended(self, report: AttemptEnded, now: float) -> str:
         """It has ended. Returns the owner to be told; empty: nobody has adopted it, and it is kept until then."""
@@ -124,7 +158,9 @@ class Kept:
                 unknown.append(token)
                 self.forget(token)
                 continue
-            kept.owner, kept.lapses_at = owner, now + LAPSE_S
+            if kept.owner != owner:
+                kept.owner, kept.life = owner, ""
+            kept.lapses_at = now + LAPSE_S
             if kept.end is not None:
                 ends.append(kept.end)
                 kept.told += 1
@@ -156,11 +192,7 @@ class Kept:
 
     def lapsed(self, now: float) -> list[Token]:
         """Forget what nobody wants any more. Returns what of it runs, and is to be cancelled."""
-        gone = [token for token, kept in self._kept.items() if kept.lapses_at <= now]
-        running = self.running(gone)
-        for token in gone:
-            self.forget(token)
-        return running
+        return self._forget_all([token for token, kept in self._kept.items() if kept.lapses_at <= now])
 
     def give_back(self) -> dict[str, list[Token]]:
         """Forget what runs still. Returns it by its owner (empty: nobody), for them to begin it anew."""
@@ -177,6 +209,13 @@ class Kept:
         if kept is not None:
             self._tokens.discard(token)
             self._bytes -= 0 if kept.end is None else _size(kept.end)
+
+    def _forget_all(self, tokens: Collection[Token]) -> list[Token]:
+        """Returns what of it runs."""
+        running = self.running(tokens)
+        for token in tokens:
+            self.forget(token)
+        return running
 
     def _put(self, token: Token, kept: _Kept) -> None:
         self._kept[token] = kept
@@ -219,6 +258,16 @@ class Away:
                 self.forget(other)
             self._away[token] = _Away(keeper, now)
             self._tokens.add(token)
+
+    def lend(self, keeper: Owner, tokens: Iterable[Token], now: float) -> None:
+        """These are given to `keeper`, and their actors are here."""
+        for token in tokens:
+            self._away[token] = _Away(keeper, now, awaited=True)
+            self._tokens.add(token)
+
+    def at(self, keeper: str) -> list[Token]:
+        """What is awaited from there."""
+        return [token for token, away in self._away.items() if away.awaited and away.keeper.node == keeper]
 
     def opened(self, wanted: Wanted, now: float) -> dict[str, list[Token]]:
         """Their actors are here. Returns what is to be adopted, by the keeper's node."""

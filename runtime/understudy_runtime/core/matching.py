@@ -13,6 +13,11 @@ Workers with equal offers are a group, in order of their shares, so that a decis
 there are; there are no more lines and groups than kinds of tasks and workers. Only a task of many slots may have to
 look at many workers, because the one with the lowest share need not have the room.
 
+Workers of other nodes are *distant*: all that one node has with the same offer count as one, known only by what that
+node told last and what was given there since. A task goes there if the share in use there is lower by `SPREAD` than
+here, because the way costs something; or if there is no room here. Of tasks that nobody here could ever take, a
+`WINDOW` may wait at each of the distant, so that they have their turn there by their urgency.
+
 The caller says who joins, what comes free and what time it is, and carries out the assignments.
 """
 
@@ -24,53 +29,15 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from understudy_runtime.core.keys import namespace_of
-from understudy_runtime.core.messages import Dispatch
+from understudy_runtime.core.distant import SPREAD, Distant
+from understudy_runtime.core.needs import Need, Offer, Offered
+from understudy_runtime.core.seats import MAX_GONE, UNLIMITED, Group, Seat
 
 AGE_S: Final = 10.0
 """Seconds of waiting that are worth one point of priority."""
 PATIENCE_S: Final = 5.0
 """After so long a task of many slots is no longer passed over by smaller ones."""
-UNLIMITED: Final = 2**62
-MAX_GONE: Final = 64
-"""So many more tasks may have been taken back from a line than stand in it, before it is cleared of them."""
-
 K = TypeVar("K", bound=Hashable)
-
-
-class Need(NamedTuple):
-    """What a task asks of a worker."""
-
-    task: str
-    queue: str = "default"
-    slots: int = 1
-    labels: tuple[str, ...] = ()
-    namespace: str = "default"
-
-
-def need_of(dispatch: Dispatch) -> Need:
-    options = dispatch.options
-    return Need(dispatch.task, options.queue, options.slots, options.labels, namespace_of(dispatch.token.key))
-
-
-class Offer(msgspec.Struct, frozen=True):
-    """What a worker brings. No queues are every queue, no namespace is every namespace."""
-
-    tasks: frozenset[str]
-    slots: int
-    labels: frozenset[str] = frozenset()
-    queues: frozenset[str] = frozenset()
-    namespace: str = ""
-
-    def fits(self, need: Need) -> bool:
-        """Whether it could ever take such a task."""
-        return (
-            need.task in self.tasks
-            and need.slots <= self.slots
-            and self.labels.issuperset(need.labels)
-            and (not self.queues or need.queue in self.queues)
-            and self.namespace in ("", need.namespace)
-        )
 
 
 class Assignment(NamedTuple, Generic[K]):
@@ -90,64 +57,6 @@ class Waiting(msgspec.Struct, frozen=True):
     workers: int
 
 
-class _Seat:
-    """A worker at the table. `touched` orders workers by when they were last given or rid of something."""
-
-    __slots__ = ("credit", "group", "name", "open", "touched", "used")
-
-    def __init__(self, name: str, group: _Group, used: int, credit: int, touched: int) -> None:
-        self.name = name
-        self.group = group
-        self.used = used
-        self.credit = credit
-        self.open = True
-        self.touched = touched
-
-    @property
-    def free(self) -> int:
-        return min(self.group.offer.slots - self.used, self.credit) if self.open else 0
-
-
-class _Group:
-    """Workers with the same offer. The heap has an entry for each that has room; entries that no longer hold are
-    passed over when they come up: (used, touched) says of when they are.
-    """
-
-    __slots__ = ("heap", "offer", "seats")
-
-    def __init__(self, offer: Offer) -> None:
-        self.offer = offer
-        self.seats: set[_Seat] = set()
-        self.heap: list[tuple[int, int, _Seat]] = []
-
-    def note(self, seat: _Seat) -> None:
-        """Something about the seat has changed."""
-        if seat.free <= 0:
-            return
-        if len(self.heap) > 2 * len(self.seats) + MAX_GONE:
-            self.heap = [_entry(each) for each in self.seats if each.free > 0]
-            heapq.heapify(self.heap)
-        else:
-            heapq.heappush(self.heap, _entry(seat))
-
-    def first(self, slots: int = 1, kept: _Seat | None = None) -> _Seat | None:
-        """The seat with the lowest share that has so many slots free and is not `kept`."""
-        passed: list[tuple[int, int, _Seat]] = []
-        found: _Seat | None = None
-        while self.heap:
-            seat = self.heap[0][2]
-            if seat.free <= 0 or self.heap[0] != _entry(seat) or seat.group is not self:
-                heapq.heappop(self.heap)
-            elif seat.free >= slots and seat is not kept:
-                found = seat
-                break
-            else:
-                passed.append(heapq.heappop(self.heap))
-        for entry in passed:
-            heapq.heappush(self.heap, entry)
-        return found
-
-
 class _Task(Generic[K]):
     """A task in a line, as long as `Matching` knows it by its key."""
 
@@ -164,23 +73,40 @@ class _Task(Generic[K]):
 class _Line(Generic[K]):
     """Tasks of one need, the most urgent first; those that were taken back are skipped when they come up."""
 
-    __slots__ = ("count", "groups", "heap", "need")
+    __slots__ = ("count", "distant", "groups", "heap", "need")
 
-    def __init__(self, need: Need, groups: list[_Group]) -> None:
+    def __init__(self, need: Need, groups: list[Group], distant: list[Distant]) -> None:
         self.need = need
         self.groups = groups
+        self.distant = distant
         self.heap: list[tuple[float, int, _Task[K]]] = []
         self.count = 0
 
     @property
     def workers(self) -> int:
-        return sum(len(group.seats) for group in list(self.groups))
+        here = sum(len(group.seats) for group in list(self.groups))
+        return here + sum(each.workers for each in list(self.distant))
 
-    def first(self, kept: _Seat | None) -> _Seat | None:
+    def first(self, kept: Seat | None) -> Seat | Distant | None:
         """Whoever is to have the next task, if anybody has room for it."""
         slots = self.need.slots
         firsts = [seat for group in self.groups if (seat := group.first(slots, kept)) is not None]
-        return min(firsts, key=_share, default=None)
+        here = min(firsts, key=_share, default=None)
+        return (self.distant and self._first_distant(here)) or here
+
+    def _first_distant(self, here: Seat | None) -> Distant | None:
+        """Whoever is so much better off than `here` that it is worth the way."""
+        stranded = not self.groups
+        if self.need.reach == "stranded" and not stranded:
+            return None
+        least, first = (2.0**62, 0) if here is None else (_share(here)[0] - SPREAD, 0), None
+        if least[0] <= 0:
+            return None
+        for each in self.distant:
+            share = each.share(self.need, stranded=stranded)
+            if share is not None and (share, each.touched) < least:
+                least, first = (share, each.touched), each
+        return first
 
 
 class Matching(Generic[K]):
@@ -189,8 +115,9 @@ class Matching(Generic[K]):
     def __init__(self) -> None:
         self._lines: dict[Need, _Line[K]] = {}
         self._ready: dict[K, _Task[K]] = {}
-        self._seats: dict[str, _Seat] = {}
-        self._groups: dict[Offer, _Group] = {}
+        self._seats: dict[str, Seat] = {}
+        self._groups: dict[Offer, Group] = {}
+        self._distant: dict[str, Distant] = {}
         self._arrivals = 0
         self._touches = 0
 
@@ -199,7 +126,7 @@ class Matching(Generic[K]):
     def add(self, key: K, need: Need, priority: int, now: float) -> None:
         line = self._lines.get(need)
         if line is None:
-            line = self._lines[need] = _Line(need, self._fitting(need))
+            line = self._lines[need] = _Line(need, self._fitting(need), self._fitting_distant(need))
         self._arrivals += 1
         task = _Task(key, line, now - priority * AGE_S, self._arrivals, now)
         heapq.heappush(line.heap, (task.rank, task.arrival, task))
@@ -230,7 +157,11 @@ class Matching(Generic[K]):
 
     def able(self, need: Need) -> int:
         """How many workers could take such a task if they had room."""
-        return sum(len(group.seats) for group in self._fitting(need))
+        return _Line[K](need, self._fitting(need), self._fitting_distant(need)).workers
+
+    def able_here(self, need: Need) -> bool:
+        """Whether workers here could take such a task if they had room."""
+        return any(group.offer.fits(need) for group in self._groups.values())
 
     def waiting(self) -> Iterator[Waiting]:
         """May be read from any thread."""
@@ -247,7 +178,7 @@ class Matching(Generic[K]):
         """
         self.leave(worker)
         self._touches += 1
-        seat = self._seats[worker] = _Seat(worker, self._group(offer), used, credit, self._touches)
+        seat = self._seats[worker] = Seat(worker, self._group(offer), used, credit, self._touches)
         seat.group.seats.add(seat)
         seat.group.note(seat)
 
@@ -282,17 +213,65 @@ class Matching(Generic[K]):
         if seat is not None:
             seat.used -= slots
             self._touch(seat)
+        elif (distant := self._distant.get(worker)) is not None:
+            distant.freed(slots)
+
+    # --- workers of other nodes
+
+    def offered(self) -> list[Offered]:
+        """What the workers here have."""
+        return [
+            Offered(group.offer, is_open, slots, slots - group.free, first.free if first is not None else 0)
+            for group in self._groups.values()
+            if (is_open := sum(seat.open for seat in group.seats))
+            for slots, first in [(is_open * group.offer.slots, group.first())]
+        ]
+
+    def told(self, distant: str, offered: Offered, on_the_way: int) -> None:
+        """What workers of another node have, which is known here by the name `distant`, of no worker's here.
+        `on_the_way` are the slots of what has been given them and is not in these figures yet."""
+        known = self._distant.get(distant)
+        if known is None or known.offer != offered.offer:
+            out = 0 if known is None else known.out
+            self.untold(distant)
+            known = self._distant[distant] = Distant(distant, offered.offer)
+            known.out = out
+            for line in self._lines.values():
+                if line.need.reach != "home" and offered.offer.fits(line.need):
+                    line.distant.append(known)
+        known.tell(offered, on_the_way)
+
+    def untold(self, distant: str) -> None:
+        """Nothing is known of them any longer."""
+        known = self._distant.pop(distant, None)
+        if known is not None:
+            for line in self._lines.values():
+                if known in line.distant:
+                    line.distant.remove(known)
+
+    def set_distant_open(self, distant: str, is_open: bool) -> None:
+        """Those that are not open are given nothing. They are open again as soon as something is told of them."""
+        known = self._distant.get(distant)
+        if known is not None:
+            known.open = is_open
+
+    def has_room_elsewhere(self, need: Need, than: str) -> bool:
+        """Whether such a task, which waits at the distant `than`, could be begun anywhere else."""
+        here = any(group.first(need.slots) is not None for group in self._fitting(need))
+        return here or any(
+            each.name != than and each.share(need, stranded=False) is not None for each in self._fitting_distant(need)
+        )
 
     # --- the decision
 
     def match(self, now: float) -> list[Assignment[K]]:
         """Everything that can be handed out now. It counts as handed out when this returns."""
         assignments: list[Assignment[K]] = []
-        if not self._ready or all(group.first() is None for group in self._groups.values()):
+        if not self._ready or not (self._distant or any(group.first() for group in self._groups.values())):
             return assignments
-        heads = [line.heap[0] for line in self._lines.values() if line.groups]
+        heads = [line.heap[0] for line in self._lines.values() if line.groups or line.distant]
         heapq.heapify(heads)
-        kept: _Seat | None = None
+        kept: Seat | None = None
         while heads:
             task = heads[0][2]
             line = task.line
@@ -300,12 +279,15 @@ class Matching(Generic[K]):
             seat = line.first(kept)
             if seat is None:
                 heapq.heappop(heads)
-                if kept is None and now - task.since >= PATIENCE_S:
+                if kept is None and line.groups and now - task.since >= PATIENCE_S:
                     kept = max((seat for group in line.groups for seat in group.seats), key=_room)
                 continue
-            seat.used += slots
-            seat.credit -= slots
-            self._touch(seat)
+            if isinstance(seat, Distant):
+                self._touches += 1
+                seat.take(slots)
+                seat.touched = self._touches
+            else:
+                self._give(seat, slots)
             assignments.append(Assignment(task.key, seat.name))
             self.remove(task.key)
             if line.count:
@@ -316,6 +298,11 @@ class Matching(Generic[K]):
 
     # ---
 
+    def _give(self, seat: Seat, slots: int) -> None:
+        seat.used += slots
+        seat.credit -= slots
+        self._touch(seat)
+
     def _advance(self, line: _Line[K]) -> None:
         """Let the head of the line be a task that is ready."""
         while not self._is_ready(line.heap[0][2]):
@@ -324,42 +311,45 @@ class Matching(Generic[K]):
     def _is_ready(self, task: _Task[K]) -> bool:
         return self._ready.get(task.key) is task
 
-    def _fitting(self, need: Need) -> list[_Group]:
+    def _fitting(self, need: Need) -> list[Group]:
         return [group for group in self._groups.values() if group.offer.fits(need)]
 
-    def _group(self, offer: Offer) -> _Group:
+    def _fitting_distant(self, need: Need) -> list[Distant]:
+        if need.reach == "home":
+            return []
+        return [each for each in self._distant.values() if each.offer.fits(need)]
+
+    def _group(self, offer: Offer) -> Group:
         group = self._groups.get(offer)
         if group is None:
-            group = self._groups[offer] = _Group(offer)
+            group = self._groups[offer] = Group(offer)
             for line in self._lines.values():
                 if offer.fits(line.need):
                     line.groups.append(group)
         return group
 
-    def _part(self, seat: _Seat) -> None:
+    def _part(self, seat: Seat) -> None:
         """The seat belongs to its group no longer; nor does the group to anybody, if that was its last."""
         group = seat.group
         group.seats.discard(seat)
+        group.free -= seat.counted
+        seat.counted = 0
         if not group.seats:
             del self._groups[group.offer]
             for line in self._lines.values():
                 if group in line.groups:
                     line.groups.remove(group)
 
-    def _touch(self, seat: _Seat) -> None:
+    def _touch(self, seat: Seat) -> None:
         self._touches += 1
         seat.touched = self._touches
         seat.group.note(seat)
 
 
-def _entry(seat: _Seat) -> tuple[int, int, _Seat]:
-    return seat.used, seat.touched, seat
-
-
-def _share(seat: _Seat) -> tuple[float, int]:
+def _share(seat: Seat) -> tuple[float, int]:
     return seat.used / seat.group.offer.slots, seat.touched
 
 
-def _room(seat: _Seat) -> tuple[int, int]:
+def _room(seat: Seat) -> tuple[int, int]:
     """Ties to the one left alone for longest: sets have no order that would last."""
     return seat.free, -seat.touched

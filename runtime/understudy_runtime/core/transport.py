@@ -32,7 +32,8 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from understudy_runtime.core.membership import Owner, View
-from understudy_runtime.core.messages import Token
+from understudy_runtime.core.messages import Dispatch, Token
+from understudy_runtime.core.needs import Offer
 
 
 class Wake(msgspec.Struct, frozen=True):
@@ -79,7 +80,66 @@ class Stop(msgspec.Struct, frozen=True):
     tokens: tuple[Token, ...]
 
 
-Envelope: TypeAlias = Wake | Report | Keeping | Noted | Adopt | Unknown | Stop
+class Taken(msgspec.Struct, frozen=True):
+    """The sender has had the ends of these attempts: they need not be kept any longer."""
+
+    tokens: tuple[Token, ...]
+
+
+# --- lending: see core.lending
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What the sender's workers with the same offer have to give, which it calls `number`; as in `core.needs.Offered`.
+
+    `offer` None: as it was told last under this number.
+    """
+
+    number: int
+    offer: Offer | None
+    workers: int
+    slots: int
+    used: int
+    room: int
+
+
+class Offers(msgspec.Struct, frozen=True):
+    """All that the sender's workers have, what it was lent up to the `Lend` numbered `after` included."""
+
+    after: int
+    standings: tuple[Standing, ...]
+
+
+class Loan(msgspec.Struct, frozen=True):
+    """An attempt to be run at the receiver, ready `since` then. If it cannot be begun now, it `waits` there, or is
+    declined."""
+
+    dispatch: Dispatch
+    since: float
+    waits: bool
+
+
+class Lend(msgspec.Struct, frozen=True):
+    """Numbered from 1 by a life of the sender. What is not reported in the end is declined, or unknown."""
+
+    number: int
+    loans: tuple[Loan, ...]
+
+
+class Decline(msgspec.Struct, frozen=True):
+    """The sender has not begun these of the receiver's attempts, and does not have them any more."""
+
+    tokens: tuple[Token, ...]
+
+
+class Recall(msgspec.Struct, frozen=True):
+    """The sender would have these again, as far as they have not begun."""
+
+    tokens: tuple[Token, ...]
+
+
+Lending: TypeAlias = Offers | Lend | Decline | Recall
+Envelope: TypeAlias = Wake | Report | Keeping | Noted | Adopt | Unknown | Stop | Taken | Lending
 
 
 class Receiver(Protocol):
@@ -93,6 +153,10 @@ class Receiver(Protocol):
         Its life has ended or it has left the view, or the two have lost sight of each other for so long that it
         forgot what it had. Ask whoever owns its shards now to scan. May be called more often than needed.
         """
+        ...
+
+    def on_reach(self, node: str, reached: bool) -> None:
+        """There is a stream to this node, which knows what is said of lending; or there is none any longer."""
         ...
 
 

@@ -14,8 +14,9 @@ import structlog
 
 from understudy.cluster import WorkerInfo
 from understudy.definitions import TaskKind
-from understudy_runtime.core.matching import Matching, Need, Offer
+from understudy_runtime.core.matching import Matching
 from understudy_runtime.core.messages import Token
+from understudy_runtime.core.needs import Need, Offer
 from understudy_runtime.core.ports import Clock
 from understudy_runtime.execution.executor import LocalExecutor
 from understudy_runtime.execution.sessions import blocked_by

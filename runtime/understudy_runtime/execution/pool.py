@@ -3,11 +3,12 @@
     start ──► ready ──match──► held by a worker ──► ended, progressed ──► the engine
                │                  │    │    │
                ├─ cancelled       │    │    └─ worker lost: `lost`
-               └─ queue timeout   │    └─ given back: `returned`
-                                  └─ its timeout long past: `timeout`
+               ├─ queue timeout   │    └─ given back: `returned`
+               └─ lent to a node  └─ its timeout long past: `timeout`
 
 The node itself is a worker like any other (unless it is not to run tasks): one seat for each kind of task, because
-coroutines, threads and processes each have slots of their own. Other workers come through `connect`.
+coroutines, threads and processes each have slots of their own. Other workers come through `connect`. With workers of
+other nodes it deals through `lending`.
 
 All of it is soft: runs hold the truth, and dispatch again what a node took to its grave. Each attempt that was started
 is reported once, by whoever holds it then. All state belongs to the engine's loop.
@@ -29,8 +30,9 @@ from understudy.errors import BadRequest, Overloaded
 from understudy_runtime.core.figures import Histogram
 from understudy_runtime.core.keys import id_of
 from understudy_runtime.core.kinds import Failure
-from understudy_runtime.core.matching import Matching, Need, need_of
+from understudy_runtime.core.matching import Matching
 from understudy_runtime.core.messages import AttemptEnded, Dispatch, Token
+from understudy_runtime.core.needs import Need, need_of
 from understudy_runtime.core.ports import Clock, Having, Report
 from understudy_runtime.core.workers import (
     MAX_WORKER_SLOTS,
@@ -45,6 +47,7 @@ from understudy_runtime.core.workers import (
 )
 from understudy_runtime.execution.executor import LocalExecutor
 from understudy_runtime.execution.figures import SECONDS_BOUNDS
+from understudy_runtime.execution.lending import CANCELLED, Lending
 from understudy_runtime.execution.own_seats import OwnSeats
 from understudy_runtime.execution.ready import RECONNECT_S, Ready, Waits
 from understudy_runtime.execution.sessions import Held, Session
@@ -60,8 +63,6 @@ SHOW_LOST_S: Final = 300.0
 """How long a lost worker is shown."""
 MAX_SHOWN_LOST: Final = 100
 
-_CANCELLED: Final = Failure("CancelledError", "it was cancelled before any worker had room for it", kind="cancelled")
-
 log = structlog.get_logger("understudy.workers")
 
 
@@ -76,6 +77,8 @@ class WorkerPool:
         self._matching: Matching[Token] = Matching()
         self._ready = Ready(self._matching)
         self._seats = OwnSeats(clock, local, self._matching, node)
+        self.lending = Lending(self, clock, self._matching, self._ready)
+        """With the pools of other nodes, where there are any."""
         self._own: set[Token] = set()
         """What only the node itself does, outside all queues: what is watched, and what belongs to that."""
         self._sessions: dict[str, Session] = {}
@@ -87,7 +90,8 @@ class WorkerPool:
         self._looked_at = 0.0
         self._stop_looking: Callable[[], None] | None = None
         self._released = asyncio.Event()
-        self._closing = False
+        self.closing = False
+        """Nothing more is given out."""
         self._closed = False
         self.waits = Histogram(SECONDS_BOUNDS)
         """Of each attempt that was given out, the seconds it had waited."""
@@ -106,7 +110,7 @@ class WorkerPool:
 
     def start(self, dispatches: Sequence[Dispatch]) -> None:
         """Give these attempts to workers as they have room. Nothing is started once the pool is closing."""
-        if self._closing:
+        if self.closing:
             return
         now = self._clock.now()
         own = [dispatch for dispatch in dispatches if dispatch.local or dispatch.watch is not None]
@@ -115,7 +119,8 @@ class WorkerPool:
             self._local.start(own)
             dispatches = [dispatch for dispatch in dispatches if dispatch.token not in self._own]
         for dispatch in dispatches:
-            self._ready.add(dispatch, now, keep=self._may_run_elsewhere(dispatch, now))
+            keep, reach = self._may_run_elsewhere(dispatch, now), self.lending.reach_of(dispatch)
+            self._ready.add(dispatch, now, keep=keep, reach=reach)
         self.hand_out()
         self._keep_looking()
 
@@ -129,7 +134,7 @@ class WorkerPool:
             elif token in self._seats.held or token in self._own:
                 local.append(token)
             elif self._ready.remove(token) is not None:
-                waiting.append(self._unbegun(token, _CANCELLED))
+                waiting.append(self.unbegun(token, CANCELLED))
         if local:
             self._local.cancel(local)
         if waiting:
@@ -147,17 +152,20 @@ class WorkerPool:
 
         Workers are told, and find themselves another node afterwards, or this one's next incarnation.
         """
-        self._closing = True
+        self.closing = True
+        self.lending.decline_all()
+        self.lending.changed()
         for session in self._sessions.values():
             session.send(ToWorker(drain=Drain(grace_s)))
         await asyncio.gather(self._local.drain(grace_s), self._workers_idle(grace_s))
 
     async def close(self, grace_s: float) -> None:
         """As the executor's: what this interrupts is not reported, and dispatched again by the next incarnation."""
-        self._closing = True
+        self.closing = True
         for stop in (self._stop_looking, self._stop_keeping):
             if stop is not None:
                 stop()
+        self.lending.close()
         for session in self._sessions.values():
             session.end("the node is closed")
         await self._local.close(grace_s)
@@ -174,7 +182,7 @@ class WorkerPool:
 
     def connect(self, hello: Hello, send: Callable[[ToWorker], None], end: Callable[[str], None]) -> Link:
         _check(hello)
-        if self._closing:
+        if self.closing:
             raise Overloaded("the node is leaving; connect to another one, or to this one again in a moment")
         session = self._sessions.get(hello.worker)
         if session is None:
@@ -240,18 +248,25 @@ class WorkerPool:
         del self._sessions[session.worker]
         session.lose_all(why)
         self._matching.leave(session.worker)
+        self.lending.changed()
 
     def hand_out(self) -> None:
         """Give ready attempts to whoever has room for them."""
-        if self._closing or not self._ready:
+        self.lending.changed()
+        if self.closing or not self._ready:
             return
         local: list[Dispatch] = []
         remote: dict[str, list[Dispatch]] = {}
+        lent: list[tuple[str, Waits]] = []
         now = self._clock.now()
         for token, worker in self._matching.match(now):
-            dispatch, since = self._ready.take(token)
-            self.waits.observe(max(0.0, now - since))
+            waits = self._ready.take(token)
             session = self._sessions.get(worker)
+            if session is None and worker in self.lending:
+                lent.append((worker, waits))
+                continue
+            dispatch, since, _ = waits
+            self.waits.observe(max(0.0, now - since))
             if session is None:
                 self._seats.held[token] = (worker, dispatch.options.slots)
                 local.append(dispatch)
@@ -262,6 +277,8 @@ class WorkerPool:
             self._local.start(local)
         for worker, dispatches in remote.items():
             self._sessions[worker].give(dispatches)
+        if lent and not self.lending.lend(lent):
+            self.hand_out()
 
     # --- for people
 
@@ -279,7 +296,7 @@ class WorkerPool:
         workers = [session.info() for session in list(self._sessions.values())]
         since = self._clock.now() - SHOW_LOST_S
         lost = [info for at, info in list(self._lost) if at >= since]
-        return PoolInfo((*self._seats.info(leaving=self._closing), *workers, *lost), tuple(self._matching.waiting()))
+        return PoolInfo((*self._seats.info(leaving=self.closing), *workers, *lost), tuple(self._matching.waiting()))
 
     # --- this node as a worker
 
@@ -294,7 +311,7 @@ class WorkerPool:
 
     def _keep_looking(self) -> None:
         """Look again as long as there is anything to look at: an idle node has no timers."""
-        if self._closing:
+        if self.closing:
             return
         if self._stop_looking is None:
             self._looked_at = self._clock.now()
@@ -308,18 +325,21 @@ class WorkerPool:
         for session in list(self._sessions.values()):
             session.look(now, absent_s=absent_s)
         self._seats.look(now)
+        self.lending.look()
         self._look_at_waiting(now)
         self.hand_out()  # patience may have run out
-        if self._sessions or self._ready or self._seats.held or self._own or self._seats.trouble:
+        if self._sessions or self._ready or self._seats.held or self._own or self._seats.trouble or self.lending.busy:
             self._keep_looking()
 
     def _look_at_waiting(self, now: float) -> None:
-        expired = [self._unbegun(waits.dispatch.token, self._too_long(waits)) for waits in self._ready.expired(now)]
+        expired = [self.unbegun(waits.dispatch.token, self._too_long(waits)) for waits in self._ready.expired(now)]
         self.report([*expired])
         unwanted = {line.need: line for line in self._matching.waiting() if not line.workers}
         for need in unwanted.keys() - self._unwanted:
             log.warning("no worker for a task", **need._asdict(), count=unwanted[need].count)
         self._unwanted = set(unwanted)
+        if unwanted:
+            self.lending.decline_stranded()
 
     def _too_long(self, waits: Waits) -> Failure:
         options, need = waits.dispatch.options, need_of(waits.dispatch)
@@ -329,7 +349,7 @@ class WorkerPool:
         why = f"nobody began with it within {waited}: {who}"
         return Failure("TaskTimedOut", why, kind="timeout")
 
-    def _unbegun(self, token: Token, failure: Failure) -> AttemptEnded:
+    def unbegun(self, token: Token, failure: Failure) -> AttemptEnded:
         return AttemptEnded(token, failure=failure, node=self._node, ended_at=self._clock.now())
 
     # --- after a restart

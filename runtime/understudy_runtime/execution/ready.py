@@ -17,8 +17,9 @@ import heapq
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from understudy_runtime.core.matching import Matching, Offer, need_of
+from understudy_runtime.core.matching import Matching
 from understudy_runtime.core.messages import Dispatch, Identity, Token, identity_of
+from understudy_runtime.core.needs import Offer, Reach, need_of
 
 RECONNECT_S: Final = 6.0
 """How long workers of the node that was here before may take to come back: one pause of theirs, and a bit."""
@@ -30,6 +31,7 @@ MAX_PAST: Final = 64
 class Waits(NamedTuple):
     dispatch: Dispatch
     since: float
+    reach: Reach = "far"
 
 
 class Ready:
@@ -48,17 +50,23 @@ class Ready:
     def __len__(self) -> int:
         return len(self._waits)
 
-    def add(self, dispatch: Dispatch, now: float, *, keep: bool) -> None:
+    def add(self, dispatch: Dispatch, since: float, *, keep: bool = False, reach: Reach = "far") -> None:
         token = dispatch.token
-        waits = self._waits[token] = Waits(dispatch, now)
+        waits = self._waits[token] = Waits(dispatch, since, reach)
         if token.dispatch > 1:
             self._again[identity_of(token)] = token
         if dispatch.options.queue_timeout_s is not None:
-            self._note_deadline(now + dispatch.options.queue_timeout_s, token)
+            self._note_deadline(since + dispatch.options.queue_timeout_s, token)
         if keep:
             self._kept[token] = waits
         else:
             self._line_up(waits)
+
+    def __contains__(self, token: Token) -> bool:
+        return token in self._waits
+
+    def get(self, token: Token) -> Waits:
+        return self._waits[token]
 
     def __iter__(self) -> Iterator[Token]:
         return iter(self._waits)
@@ -117,5 +125,5 @@ class Ready:
             heapq.heapify(self._deadlines)
 
     def _line_up(self, waits: Waits) -> None:
-        dispatch = waits.dispatch
-        self._matching.add(dispatch.token, need_of(dispatch), dispatch.options.priority, waits.since)
+        dispatch, since, reach = waits
+        self._matching.add(dispatch.token, need_of(dispatch, reach), dispatch.options.priority, since)

@@ -18,8 +18,8 @@ import structlog
 
 from understudy.cluster import WorkerInfo, WorkerStatus
 from understudy_runtime.core.kinds import Failure
-from understudy_runtime.core.matching import Offer
 from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Dispatch, Token
+from understudy_runtime.core.needs import Offer
 from understudy_runtime.core.ports import Clock, Report
 from understudy_runtime.core.workers import (
     HEARTBEAT_S,

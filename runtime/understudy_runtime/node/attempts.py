@@ -6,7 +6,8 @@
                               other nodes
 
 `core.away` says what is to be done; here it is done. An actor's attempts run in this node's pool, or at the node where
-they were begun, which is asked to go on with them, to stop them, and what came of them.
+they were begun or that they were lent to (`loans`), which is asked to go on with them, to stop them, and what came of
+them.
 """
 
 from __future__ import annotations
@@ -21,17 +22,22 @@ import structlog
 
 from understudy_runtime.actors.sharding import Sharding
 from understudy_runtime.core.away import ADOPT_S, Away, Kept
-from understudy_runtime.core.kinds import Failure
+from understudy_runtime.core.kinds import NULL, Failure
+from understudy_runtime.core.lending import Lends
 from understudy_runtime.core.membership import Owner, View
 from understudy_runtime.core.messages import AnyMessage, AttemptEnded, Dispatch, Token
 from understudy_runtime.core.ports import Clock, MovableExecutor, Report
-from understudy_runtime.core.transport import Adopt, Envelope, Keeping, Noted, Stop, Unknown
+from understudy_runtime.core.transport import Adopt, Envelope, Keeping, Lending, Noted, Stop, Taken, Unknown
 from understudy_runtime.core.transport import Report as ReportEnvelope
+from understudy_runtime.node.loans import Loans
+from understudy_runtime.rpc.limits import MAX_REQUEST_BYTES
 
 TOKENS_AT_ONCE: Final = 1_000
 """Attempts in one envelope."""
 NOTED_S: Final = 1.0
 """How long a shard's next owner may take to say that it knows of its attempts; then it gets the shard without."""
+MAX_RESULT_BYTES: Final = MAX_REQUEST_BYTES - 2**20
+"""Of a task that nobody at home can do. The result of one that somebody there can do may be larger: it is repeated."""
 TOLD_S: Final = 2.0
 """How long a node that leaves waits for somebody to want to know what its last attempts have come to."""
 
@@ -51,16 +57,22 @@ class Receives(Protocol):
 class Attempts:
     """`Executor` of the engine, and `Attempts` of its `Sharding`. Used on the engine's loop; `serve` comes first.
 
-    `executor` is this node's own.
+    `executor` is this node's own; `lends`, if it shares attempts with those of other nodes.
     """
 
-    def __init__(self, executor: MovableExecutor, sharding: Sharding, clock: Clock, me: Owner) -> None:
+    def __init__(
+        self, executor: MovableExecutor, sharding: Sharding, clock: Clock, me: Owner, lends: Lends | None = None
+    ) -> None:
         self._executor = executor
         self._sharding = sharding
         self._clock = clock
         self._me = me
         self._kept = Kept()
         self._away = Away(me)
+        self._lends = lends
+        self._loans = (
+            None if lends is None else Loans(lends, self._kept, self._away, clock, self._abandon, self._keep_ticking)
+        )
         self._unwanted: set[Token] = set()
         """Attempts here that were cancelled because their actors have left: nobody is told how they end."""
         self._numbers = count(1)
@@ -75,6 +87,8 @@ class Attempts:
     def connect(self, send: Send) -> None:
         """From now on the other nodes can be reached."""
         self._send = send
+        if self._loans is not None:
+            self._loans.open(send)
 
     @property
     def kept(self) -> int:
@@ -105,6 +119,8 @@ class Attempts:
             (away.setdefault(keeper, []) if keeper else here).append(token)
         self._executor.cancel(here)
         for node, some in away.items():
+            if self._loans is not None:
+                self._loans.cancelled(some)
             self._say(node, Stop, some)
 
     async def close(self, grace_s: float) -> None:
@@ -118,6 +134,8 @@ class Attempts:
     def report(self, reports: Sequence[Report]) -> None:
         if self._unwanted:
             reports = [report for report in reports if not self._is_unwanted(report)]
+        if self._lends is not None and self._lends.borrowed:
+            reports = [report for report in reports if not self._is_borrowed(report)]
         self._engine.report(reports)
         if self._away or self._kept:
             for report in reports:
@@ -132,7 +150,20 @@ class Attempts:
             return False
         if type(report) is AttemptEnded:
             self._unwanted.discard(token)
-            self._engine.write_off(token)
+            if self._lends is None or not self._lends.returned(token):
+                self._engine.write_off(token)
+        return True
+
+    def _is_borrowed(self, report: Report) -> bool:
+        """Of what is borrowed, the engine is told only as far as its actor may have come here meanwhile."""
+        assert self._lends is not None
+        token = report.token
+        if token not in self._lends.borrowed:
+            return False
+        if type(report) is AttemptEnded:
+            self._lends.returned(token)
+            self._away.forget(token)
+        self._engine.deliver(token.key, report)
         return True
 
     def pass_on(self, report: Report) -> None:
@@ -144,8 +175,23 @@ class Attempts:
             self._changed.set()
         else:
             owner = self._kept.owner_of(token)
-        if owner:
-            self._tell(owner, report)
+        if owner and not self._tell(owner, report) and type(report) is AttemptEnded:
+            self._untold(owner, report)
+
+    def _untold(self, owner: str, end: AttemptEnded) -> None:
+        """An end that cannot be sent, because it is too large or too much waits to be sent, is no end."""
+        token, size = end.token, len(end.result)
+        if self._kept.is_borrowed(token) and token.dispatch > 1 and size > MAX_RESULT_BYTES:
+            # It was given back once, to be done at home; but nobody there does it.
+            why = (
+                f"the result has {size} bytes; from another node the most is {MAX_RESULT_BYTES}: store it, return where"
+            )
+            failed = msgspec.structs.replace(end, result=NULL, failure=Failure("BadInput", why, final=True))
+            self._kept.ended(failed, self._clock.now())
+            self._tell(owner, failed)
+        else:
+            self._kept.forget(token)
+            self._say(owner, Unknown, [token])
 
     def _tell(self, owner: str, report: Report) -> bool:
         return self._send(owner, ReportEnvelope(_encoder.encode(report)))
@@ -177,7 +223,7 @@ class Attempts:
         takes too long."""
         wanted = self._in(shards)
         numbers: set[int] = set()
-        for keeper, tokens in ((self._me, self._kept.among(wanted)), *self._away.leave(wanted)):
+        for keeper, tokens in ((self._me, self._kept.among(wanted)), *self._leave(wanted)):
             for some in _parts(tokens):
                 number = next(self._numbers)
                 if self._send(to, Keeping(number, keeper, some)):
@@ -190,10 +236,23 @@ class Attempts:
 
     def dropped(self, shards: Collection[int]) -> None:
         wanted = self._in(shards)
-        for keeper, tokens in self._away.leave(wanted):
+        for keeper, tokens in self._leave(wanted):
             self._say(keeper.node, Stop, tokens)
         begun, unbegun = self._executor.having(wanted)
         self._abandon([*begun, *unbegun])
+
+    def _leave(self, wanted: Callable[[str], bool]) -> list[tuple[Owner, list[Token]]]:
+        """Actors leave. What of theirs is elsewhere, and where."""
+        left = self._away.leave(wanted)
+        for _, tokens in left:
+            self._over(tokens)
+        return left
+
+    def _over(self, tokens: Iterable[Token]) -> None:
+        """Whatever of these was lent is out no longer."""
+        if self._loans is not None:
+            for token in self._loans.over(tokens):
+                self._engine.write_off(token)
 
     def _in(self, shards: Collection[int]) -> Callable[[str], bool]:
         wanted = frozenset(shards)
@@ -209,6 +268,7 @@ class Attempts:
         for token in list(tokens):
             keeper = self._away.keeper_of(token)
             self._away.forget(token)
+            self._over([token])
             if keeper:
                 self._say(keeper, Stop, [token])
             else:
@@ -216,7 +276,7 @@ class Attempts:
 
     # --- other nodes
 
-    def on_envelope(self, from_node: str, envelope: Keeping | Noted | Adopt | Unknown | Stop) -> None:
+    def on_envelope(self, from_node: str, envelope: Keeping | Noted | Adopt | Unknown | Stop | Taken | Lending) -> None:
         now = self._clock.now()
         match envelope:
             case Keeping(number, keeper, tokens):
@@ -231,15 +291,31 @@ class Attempts:
                 self._fail(from_node, self._away.answered(from_node, tokens, now))
             case Stop(tokens):
                 self._executor.cancel(self._kept.running(tokens))
+            case _:
+                if self._loans is not None:
+                    self._loans.on_envelope(from_node, envelope)
+                    self._keep_ticking()
 
-    def reported(self, token: Token) -> None:
+    def reported(self, from_node: str, token: Token) -> None:
         """An attempt away has ended, and its actor is to be told."""
-        self._away.forget(token)
+        if self._away.forget(token) and self._loans is not None:
+            self._loans.taken(from_node, token)
+            self._over([token])
 
     def members(self, view: View) -> None:
         """Who is there, from now on."""
         if self._away:
             self._fail("", self._away.members(view))
+        if self._loans is not None:
+            self._loans.members(view)
+
+    def reached(self, node: str, reached: bool) -> None:
+        """There is a way to that node, or no longer."""
+        if self._loans is not None:
+            self._loans.reached(node, reached)
+        if reached:
+            # Something may have been lost when the last way ended.
+            self._say(node, Adopt, self._away.at(node))
 
     def _note(self, keeper: Owner, tokens: Collection[Token], now: float) -> None:
         late = [token for token in tokens if self._sharding.has(token.key)]
@@ -262,6 +338,7 @@ class Attempts:
             why = failed[0][1].message
             log.warning("attempts elsewhere have to be repeated", attempts=len(failed), why=why)
         now = self._clock.now()
+        self._over(token for token, _ in failed)
         for token, failure in failed:
             self._engine.deliver(token.key, AttemptEnded(token, failure=failure, node=keeper, ended_at=now))
 

@@ -140,7 +140,8 @@ async def running(
         executor = pool or local
         attempts = None
         if sharding is not None:
-            attempts = Attempts(executor, sharding, clock, Owner(name, incarnation))
+            lends = None if pool is None else pool.lending
+            attempts = Attempts(executor, sharding, clock, Owner(name, incarnation), lends)
         engine = Engine(
             clock=clock,
             store=store,

@@ -114,6 +114,9 @@ class Post:
         for other in self._nodes:
             self._transport.send(other, Wake(()))
 
+    def on_reach(self, node: str, reached: bool) -> None:
+        self._attempts.reached(node, reached)
+
     def _take(self, from_node: str, body: bytes) -> None:
         try:
             report = _decode(body)
@@ -123,5 +126,5 @@ class Post:
         # One for an actor that is not here any more is told to its next owner, when that asks for it.
         if self._routes.here(report.token.key):
             if type(report) is AttemptEnded:
-                self._attempts.reported(report.token)
+                self._attempts.reported(from_node, report.token)
             self._engine.deliver(report.token.key, report)

@@ -24,7 +24,7 @@ from understudy_proto.v1 import peers_pb2, peers_pb2_grpc
 from understudy_runtime.core.membership import Member, View
 from understudy_runtime.core.peering import BadPeer, Bounds, Conversation
 from understudy_runtime.core.transport import Envelope, Receiver
-from understudy_runtime.rpc import peer_wire
+from understudy_runtime.rpc import envelope_wire, peer_wire
 from understudy_runtime.rpc.errors import Refusal
 from understudy_runtime.rpc.peer_access import PeerAccess, peer_channel
 from understudy_runtime.rpc.peer_stream import Pace, PeerStream, Pipe, StreamBroken
@@ -106,7 +106,7 @@ class Peers:
     def send(self, node: str, envelope: Envelope) -> bool:
         peer = self._present.get(node)
         if peer is not None and not self._closed:
-            encoded = peer_wire.to_envelope(envelope)
+            encoded = envelope_wire.to_envelope(envelope)
             size = encoded.ByteSize()
             if size <= MAX_ENVELOPE_BYTES and peer.conversation.offer(encoded, size):
                 if peer.stream is not None:
@@ -154,12 +154,18 @@ class Peers:
     def _stop(self, peer: _Peer, why: str) -> None:
         if peer.stream is not None:
             peer.stream.end(why)
-            peer.stream = None
+            self._let_go(peer)
         if peer.dialing is not None:
             self._ending.add(peer.dialing)
             peer.dialing.add_done_callback(self._ending.discard)
             peer.dialing.cancel()
             peer.dialing = None
+
+    def _let_go(self, peer: _Peer) -> None:
+        """The stream that was to this peer is so no longer."""
+        peer.stream = None
+        if self._receiver is not None and not self._closed:
+            self._receiver.on_reach(peer.member.node, False)
 
     def _broken(self, peer: _Peer) -> None:
         if peer.conversation.unacknowledged:
@@ -202,11 +208,14 @@ class Peers:
         """The stream that from now on is the one to this peer. BadPeer if the hello does not fit."""
         if peer.stream is not None:
             peer.stream.end("another stream has taken its place")
-            peer.stream = None
+            self._let_go(peer)
         if peer.conversation.begin(peer_wire.opening(said)):
             self._tell_broken(peer.member.node)
-        peer.stream = PeerStream(pipe, peer.conversation, self._deliver_from(peer), self._quiet.set, self.pace)
-        return peer.stream
+        stream = PeerStream(pipe, peer.conversation, self._deliver_from(peer), self._quiet.set, self.pace)
+        peer.stream = stream
+        if self._receiver is not None and said.lends:
+            self._receiver.on_reach(peer.member.node, True)
+        return stream
 
     async def converse(self, peer: _Peer, stream: PeerStream, answer: peers_pb2.PeerFrame | None = None) -> str:
         """Say `answer` first, and go on until the stream breaks; why it did."""
@@ -221,7 +230,7 @@ class Peers:
         finally:
             self._quiet.set()
             if peer.stream is stream:
-                peer.stream = None
+                self._let_go(peer)
         return ""
 
     def trouble(self, node: str, why: str) -> None:
@@ -237,11 +246,11 @@ class Peers:
         assert receiver is not None, "a transport has members before anybody listens"
 
         def deliver(said: peers_pb2.PeerEnvelope) -> None:
-            envelope = peer_wire.envelope(said)
-            if envelope is None:
-                return
-            self.delivered += 1
             try:
+                envelope = envelope_wire.envelope(said)
+                if envelope is None:
+                    return
+                self.delivered += 1
                 receiver.on_envelope(node, envelope)
             except Exception:
                 # It counts as handed over: again it would fail again, and with it all that come after it.

@@ -1,21 +1,16 @@
-"""peers.proto into our types and back, and what makes a hello one that can be answered."""
+"""The frames of peers.proto into our types and back, and what makes a hello one that can be answered."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 import grpc
 import msgspec
 
-from understudy_proto.v1 import peers_pb2, workers_pb2
-from understudy_runtime.core.membership import Owner
-from understudy_runtime.core.messages import Token
+from understudy_proto.v1 import peers_pb2
 from understudy_runtime.core.peering import Batch, Opening
-from understudy_runtime.core.transport import Adopt, Envelope, Keeping, Noted, Report, Stop, Unknown, Wake
 from understudy_runtime.rpc.errors import Refusal
 from understudy_runtime.rpc.limits import MAX_REQUEST_BYTES
-from understudy_runtime.rpc.work_wire import to_token, token
 
 PROTO_MIN: Final = 1
 PROTO_MAX: Final = 1
@@ -31,53 +26,6 @@ class Identity(msgspec.Struct, frozen=True):
     cluster: str
     node: str
     incarnation: str
-
-
-def to_envelope(envelope: Envelope) -> peers_pb2.PeerEnvelope:
-    match envelope:
-        case Wake():
-            return peers_pb2.PeerEnvelope(wake=peers_pb2.PeerWake(keys=envelope.keys))
-        case Report():
-            return peers_pb2.PeerEnvelope(report=peers_pb2.PeerReport(body=envelope.body))
-        case Keeping(number, keeper, tokens):
-            keeping = peers_pb2.PeerKeeping(
-                number=number, node=keeper.node, incarnation=keeper.incarnation, attempts=map(to_token, tokens)
-            )
-            return peers_pb2.PeerEnvelope(keeping=keeping)
-        case Noted(number):
-            return peers_pb2.PeerEnvelope(noted=peers_pb2.PeerNoted(number=number))
-        case Adopt(tokens):
-            return peers_pb2.PeerEnvelope(adopt=peers_pb2.PeerAdopt(attempts=map(to_token, tokens)))
-        case Unknown(tokens):
-            return peers_pb2.PeerEnvelope(unknown=peers_pb2.PeerUnknown(attempts=map(to_token, tokens)))
-        case Stop(tokens):
-            return peers_pb2.PeerEnvelope(stop=peers_pb2.PeerStop(attempts=map(to_token, tokens)))
-
-
-def envelope(said: peers_pb2.PeerEnvelope) -> Envelope | None:
-    """None if it is of a kind that this release does not know."""
-    match said.WhichOneof("kind"):
-        case "wake":
-            return Wake(tuple(said.wake.keys))
-        case "report":
-            return Report(said.report.body)
-        case "keeping":
-            keeping = said.keeping
-            return Keeping(keeping.number, Owner(keeping.node, keeping.incarnation), _tokens(keeping.attempts))
-        case "noted":
-            return Noted(said.noted.number)
-        case "adopt":
-            return Adopt(_tokens(said.adopt.attempts))
-        case "unknown":
-            return Unknown(_tokens(said.unknown.attempts))
-        case "stop":
-            return Stop(_tokens(said.stop.attempts))
-        case _:
-            return None
-
-
-def _tokens(said: Iterable[workers_pb2.AttemptToken]) -> tuple[Token, ...]:
-    return tuple(map(token, said))
 
 
 def to_frame(batch: Batch[peers_pb2.PeerEnvelope]) -> peers_pb2.PeerFrame:
@@ -104,6 +52,7 @@ def to_hello(own: Identity, node: str, incarnation: str, opening: Opening) -> pe
         of_memory=opening.of_memory,
         resume_after=opening.resume_after,
         credit=opening.credit,
+        lends=True,
     )
     return peers_pb2.PeerFrame(hello=hello)
 
