@@ -133,6 +133,9 @@ class Node:
     def where(self, key: str) -> Member | None:
         return None
 
+    def coming(self, key: str) -> bool:
+        return False
+
     def member(self, node: str) -> Member | None:
         return None
 
