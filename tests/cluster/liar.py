@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
@@ -64,7 +64,7 @@ def _handler(liar: list[Liar]) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def liar(etcd: str) -> Iterator[Liar]:
+def liar(etcd: str) -> Generator[Liar]:
     made: list[Liar] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(made))
     server.daemon_threads = True

@@ -107,6 +107,10 @@ class Node:
         assert message.token not in self.ends, "reported twice"
         self.reports.append(message)
 
+    @property
+    def hosting(self) -> Node:
+        return self
+
     def wake(self, keys: Collection[str]) -> None: ...
 
     # --- the transport

@@ -2,8 +2,8 @@
 
 A shard that moves as planned leaves them behind: they go on where they are. The node that gives the shard up tells the
 next one which there are, before that opens it; so the actor waits for them as if they ran at home, under the token that
-they have. What one side says to the other is in `core.transport`. What is lent (`core.lending`) is away from the beginning, and its
-keeper knows from the beginning for whom it is.
+they have. What one side says to the other is in `core.transport`. What is lent (`core.lending`) is away from its
+beginning, and its keeper knows for whom it is.
 
     keeper   running ──► ended: kept, and told to whoever adopts it ──► lapsed: forgotten
                 └── stopped, or lapsed: nobody has adopted it for so long ──► cancelled

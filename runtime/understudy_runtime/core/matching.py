@@ -92,7 +92,7 @@ class _Line(Generic[K]):
         slots = self.need.slots
         firsts = [seat for group in self.groups if (seat := group.first(slots, kept)) is not None]
         here = min(firsts, key=_share, default=None)
-        return (self.distant and self._first_distant(here)) or here
+        return (self._first_distant(here) if self.distant else None) or here
 
     def _first_distant(self, here: Seat | None) -> Distant | None:
         """Whoever is so much better off than `here` that it is worth the way."""
