@@ -31,10 +31,12 @@ class NodeOf:
         self.name = name
         self.address = f"127.0.0.1:{free_port()}"
         self.log = at / f"{name}.log"
+        self.program = "understudy_runtime.cli"
+        """The module that is run; another one may be another release."""
         self._at = at
         self._command = [
-            sys.executable, "-m", "understudy_runtime.cli", "node", target, "--name", name, "--listen", self.address,
-            "--log-format", "json", "--parent", str(os.getpid()), *command,
+            "node", target, "--name", name, "--listen", self.address, "--log-format", "json", "--parent",
+            str(os.getpid()), *command,
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
         self._read_from = 0
@@ -54,7 +56,8 @@ class NodeOf:
         with self.log.open("ab") as log:
             # Targets may be modules of this repository.
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
-            self._process = subprocess.Popen(self._command, cwd=self._at, env=environment, stdout=log, stderr=log)
+            command = [sys.executable, "-m", self.program, *self._command]
+            self._process = subprocess.Popen(command, cwd=self._at, env=environment, stdout=log, stderr=log)
 
     async def ready(self) -> None:
         """Returns when this life serves. RuntimeError if it ends before."""

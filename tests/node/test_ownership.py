@@ -232,6 +232,27 @@ async def test_a_node_without_a_store_gives_way_although_it_could_not_say_so_at_
     await floor.until(floor.settled)
 
 
+@pytest.mark.parametrize("speaks", [(2, 3), (0, 0)])
+async def test_a_node_that_some_other_could_not_speak_with_does_not_join(floor: Floor, speaks: tuple[int, int]) -> None:
+    a = await floor.add("a")
+    await floor.until(floor.settled)
+    b = Node("b", floor)
+    b.ownership.member = Member("b", "b-1", "", speaks=speaks)
+    with pytest.raises(CoordinatorError, match=r"node a speaks versions 1 to 1 .*: upgrade one release at a time"):
+        await b.ownership.start()
+    assert b.coordinator.view.members.keys() == {"a"}
+    assert len(a.host.open) == SHARDS
+
+
+async def test_a_node_of_the_release_before_or_after_joins(floor: Floor) -> None:
+    await floor.add("a")
+    b = floor.nodes["b"] = Node("b", floor)
+    b.ownership.member = Member("b", "b-1", "b:1", speaks=(1, 2))
+    await b.store.join("b", "b-1", 0.0)
+    await b.ownership.start()
+    await floor.until(floor.settled)
+
+
 async def test_a_cluster_and_a_store_of_different_sizes_do_not_go_together(floor: Floor) -> None:
     node = Node("a", floor)
     node.coordinator = Coordinator(LocalCluster(SHARDS + 1), SystemClock())

@@ -13,6 +13,7 @@ import pytest
 
 from tests.workers.conftest import PATIENCE_S, Node
 from understudy_proto.v1 import values_pb2, workers_pb2, workers_pb2_grpc
+from understudy_runtime.rpc import work_wire
 
 FUZZED_STREAMS = 60
 
@@ -141,7 +142,7 @@ def test_a_worker_that_comes_back_is_told_what_is_no_longer_its_own(node: Node, 
         (hello(tasks=[]), grpc.StatusCode.INVALID_ARGUMENT, "tasks"),
         (hello(name="a\nb"), grpc.StatusCode.INVALID_ARGUMENT, "name"),
         (hello(namespace="a/b"), grpc.StatusCode.INVALID_ARGUMENT, "namespace"),
-        (hello(protocol_min=2, protocol_max=3), grpc.StatusCode.FAILED_PRECONDITION, "the node 1"),
+        (hello(protocol_min=2, protocol_max=3), grpc.StatusCode.FAILED_PRECONDITION, "upgrade the older one"),
     ],
 )
 def test_a_hello_that_cannot_be_is_refused_with_the_reason(
@@ -150,6 +151,15 @@ def test_a_hello_that_cannot_be_is_refused_with_the_reason(
     stream.say(request_)
     refused, message = stream.refusal()
     assert (refused, why in message) == (code, True), message
+
+
+@pytest.mark.parametrize(("of_worker", "spoken"), [((1, 1), 1), ((1, 2), 2), ((2, 3), 2)])
+def test_a_node_speaks_with_workers_of_the_release_before_and_after_what_both_speak(
+    monkeypatch: pytest.MonkeyPatch, of_worker: tuple[int, int], spoken: int
+) -> None:
+    monkeypatch.setattr(work_wire, "PROTOCOL_MAX", 2)
+    said = workers_pb2.Hello(protocol_min=of_worker[0], protocol_max=of_worker[1])
+    assert work_wire.spoken(said) == spoken
 
 
 def test_a_second_hello_is_refused(stream: Stream) -> None:

@@ -17,7 +17,8 @@ from understudy.errors import UnderstudyError
 class Member(msgspec.Struct, frozen=True, omit_defaults=True):
     """One life of a node (`incarnation`). `address` is where its gRPC door can be reached by others.
 
-    One that is `leaving` takes no more shards and gives away those that it has.
+    One that is `leaving` takes no more shards and gives away those that it has. `speaks` is the oldest and the newest
+    version of the protocol of nodes that it knows.
     """
 
     node: str
@@ -26,6 +27,10 @@ class Member(msgspec.Struct, frozen=True, omit_defaults=True):
     build: str = ""
     started_at: float = 0.0
     leaving: bool = False
+    speaks: tuple[int, int] = (1, 1)
+
+    def can_speak_with(self, other: Member) -> bool:
+        return self.speaks[0] <= other.speaks[1] and other.speaks[0] <= self.speaks[1]
 
 
 class Owner(msgspec.Struct, frozen=True):

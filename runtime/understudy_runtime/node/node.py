@@ -37,6 +37,7 @@ from understudy_runtime.node.doors import LocalDoor
 from understudy_runtime.node.resources import driver_tasks, machine_for, resource_machines
 from understudy_runtime.node.schedules import declare
 from understudy_runtime.node.seat import Clustering, Seat
+from understudy_runtime.rpc.peer_wire import PROTO_MAX, PROTO_MIN
 
 RESIDENT_BYTES: Final = 32 * 2**20
 GRACE_S: Final = 2.0
@@ -161,7 +162,7 @@ async def running(
             attempts.serve(engine)
             executor.open(attempts.report)
             # By the store's time, by which lives of nodes on several machines can be put in order.
-            member = Member(name, incarnation, "", build, clock.now())
+            member = Member(name, incarnation, "", build, clock.now(), speaks=(PROTO_MIN, PROTO_MAX))
             seat = Seat(
                 clustering, member, engine, sharding, attempts, clock,
                 declare=lambda: declare(engine, settings.namespace, apps, sharding.has, lives(member, seat)),

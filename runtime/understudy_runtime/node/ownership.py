@@ -30,6 +30,8 @@ from understudy_runtime.core.ports import Clock, ShardedStore
 
 OPENING: Final = 32
 """Shards opened in one step."""
+VIEW_S: Final = 5.0
+"""How long a node that has joined waits to see who else is there, whom it may be unable to speak with."""
 SEALING: Final = 4
 """Shards handed over in one step: they are out of reach for as long as it takes."""
 TICK_S: Final = 1.0
@@ -92,13 +94,27 @@ class Ownership:
     async def start(self) -> None:
         """Join the cluster. CoordinatorError or StoreError if that cannot be."""
         shards = await self._coordinator.join(self.member, self._seen)
-        if shards != self._store.shards:
+        if self.member.node not in self.view.members:
+            await self._wait(self._wake, VIEW_S)
+        if why := self._out_of_place(shards):
             await self._coordinator.leave()
-            raise CoordinatorError(
-                f"the cluster has {shards} shards and the store {self._store.shards}: they do not belong together"
-            )
+            raise CoordinatorError(why)
         self._shards = range(shards)
         self._task = asyncio.get_running_loop().create_task(self._follow())
+
+    def _out_of_place(self, shards: int) -> str:
+        """Why this node cannot be in this cluster."""
+        if shards != self._store.shards:
+            return f"the cluster has {shards} shards and the store {self._store.shards}: they do not belong together"
+        own = self.member
+        for other in self.view.members.values():
+            if not own.can_speak_with(other):
+                return (
+                    f"node {other.node} speaks versions {other.speaks[0]} to {other.speaks[1]} of the protocol of "
+                    f"nodes, this one {own.speaks[0]} to {own.speaks[1]}: upgrade one release at a time, all nodes to "
+                    "the next one first, or end them all"
+                )
+        return ""
 
     def _seen(self, view: View) -> None:
         self.changed(view)

@@ -30,7 +30,9 @@ from understudy_runtime.core.workers import (
 from understudy_runtime.rpc import wire
 from understudy_runtime.rpc.limits import MAX_NAME_CHARS, MAX_REQUEST_BYTES, MAX_TEXT_CHARS
 
-PROTOCOL: Final = 1
+PROTOCOL_MIN: Final = 1
+PROTOCOL_MAX: Final = 1
+"""A release speaks its own version and that of the one before, so that workers and nodes may be upgraded one by one."""
 DEFAULT_QUEUE: Final = "default"
 BATCH_BYTES: Final = 2**20
 """A batch ends with the item that makes it larger than this."""
@@ -45,13 +47,19 @@ class NoCommonProtocol(BadRequest):
     """The worker and the node speak no common version."""
 
 
-def hello(said: workers_pb2.Hello) -> Hello:
-    """BadRequest or BadInput if it cannot be, NoCommonProtocol if the versions do not meet."""
-    if not said.protocol_min <= PROTOCOL <= said.protocol_max:
+def spoken(said: workers_pb2.Hello) -> int:
+    """The highest version of the protocol that both speak. NoCommonProtocol if there is none."""
+    version = min(said.protocol_max, PROTOCOL_MAX)
+    if version < max(said.protocol_min, PROTOCOL_MIN):
         raise NoCommonProtocol(
-            f"the worker speaks versions {said.protocol_min} to {said.protocol_max} of the protocol, "
-            f"the node {PROTOCOL}"
+            f"the worker speaks versions {said.protocol_min} to {said.protocol_max} of the protocol of workers, the "
+            f"node {PROTOCOL_MIN} to {PROTOCOL_MAX}; upgrade the older one, one release at a time"
         )
+    return version
+
+
+def hello(said: workers_pb2.Hello) -> Hello:
+    """BadRequest or BadInput if it cannot be."""
     return Hello(
         _name(said.worker_id),
         _name(said.name) or _name(said.worker_id),
@@ -72,8 +80,8 @@ def to_hello(said: Hello) -> workers_pb2.Hello:
     return workers_pb2.Hello(
         worker_id=said.worker,
         name=said.name,
-        protocol_min=PROTOCOL,
-        protocol_max=PROTOCOL,
+        protocol_min=PROTOCOL_MIN,
+        protocol_max=PROTOCOL_MAX,
         namespace=said.namespace,
         queues=sorted(said.queues),
         tasks=sorted(said.tasks),
@@ -94,11 +102,11 @@ def welcome(said: workers_pb2.Welcome) -> Welcome:
     )
 
 
-def to_welcome(said: Welcome) -> workers_pb2.WorkResponse:
+def to_welcome(said: Welcome, protocol: int) -> workers_pb2.WorkResponse:
     return workers_pb2.WorkResponse(
         welcome=workers_pb2.Welcome(
             node_id=said.node,
-            protocol=PROTOCOL,
+            protocol=protocol,
             heartbeat=duration(said.heartbeat_s),
             session_timeout=duration(said.session_timeout_s),
             max_request_bytes=MAX_REQUEST_BYTES,

@@ -38,6 +38,7 @@ class WorkerStreams:
                 return None
             if not first.HasField("hello"):
                 raise BadRequest("the first request of a stream must be a hello")
+            protocol = work_wire.spoken(first.hello)
             link = self._workers.connect(work_wire.hello(first.hello), stream.send, stream.end)
         except TimeoutError:
             return refusal(BadRequest(f"no hello within {HELLO_S:g} s"))
@@ -46,7 +47,7 @@ class WorkerStreams:
         except UnderstudyError as error:
             return refusal(error)
         try:
-            return await stream.carry(link)
+            return await stream.carry(link, protocol)
         finally:
             link.closed()
 
@@ -75,10 +76,11 @@ class _Stream:
 
     # ---
 
-    async def carry(self, link: Link) -> Refusal | None:
+    async def carry(self, link: Link, protocol: int) -> Refusal | None:
+        """`protocol` is the version that both speak."""
         reader = asyncio.get_running_loop().create_task(self._read(link))
         try:
-            await self._context.write(work_wire.to_welcome(link.welcome))
+            await self._context.write(work_wire.to_welcome(link.welcome, protocol))
             await self._write()
         finally:
             reader.cancel()
