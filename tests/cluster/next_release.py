@@ -39,7 +39,7 @@ def call_itself(version: str) -> None:
 def change(releases: int = 1) -> None:
     """Before anything of the runtime is at work."""
     from understudy_runtime.actors import journal
-    from understudy_runtime.rpc import peer_wire, work_wire
+    from understudy_runtime.rpc import envelope_wire, peer_wire, work_wire
     from understudy_runtime.storage.postgres import schema
 
     more = ("SELECT 1;",) * (releases - 1)
@@ -51,7 +51,7 @@ def change(releases: int = 1) -> None:
         PROTOCOL_MAX=work_wire.PROTOCOL_MAX + releases,
     )
     replace(journal, _encode=saying_more(journal._encode))
-    replace(peer_wire, to_envelope=with_unknown_field(peer_wire.to_envelope))
+    replace(envelope_wire, to_envelope=with_unknown_field(envelope_wire.to_envelope))
 
 
 def replace(module: Any, **values: Any) -> None:

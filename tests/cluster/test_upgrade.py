@@ -44,11 +44,6 @@ TROUBLE: Final = ("AttemptFailed", "TaskGaveUp", "LateResult")
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncGenerator[Cluster]:
     async with running(tmp_path, target=releasing.__file__) as made:
         yield made
