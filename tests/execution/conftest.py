@@ -47,8 +47,18 @@ class Desk:
     def dispatch(self, task: str, *args: Any, attempt: int = 1, progress: Any = None, **options: Any) -> Token:
         return self.dispatch_all([(task, *args)], attempt=attempt, progress=progress, **options)[0]
 
+    def submit(self, task: str, *args: Any) -> Token:
+        """Something that only this node can do."""
+        return self.dispatch_all([(task, *args)], local=True)[0]
+
     def dispatch_all(
-        self, calls: list[tuple[Any, ...]], *, attempt: int = 1, progress: Any = None, **options: Any
+        self,
+        calls: list[tuple[Any, ...]],
+        *,
+        attempt: int = 1,
+        progress: Any = None,
+        local: bool = False,
+        **options: Any,
     ) -> list[Token]:
         dispatches: list[Dispatch] = []
         for task, *args in calls:
@@ -62,6 +72,7 @@ class Desk:
                     msgspec.structs.replace(defaults, **options),
                     "key-1",
                     None if progress is None else Raw(msgspec.json.encode(progress)),
+                    local=local,
                 )
             )
         self.executor.start(dispatches)

@@ -210,3 +210,21 @@ async def test_nothing_is_started_once_it_is_closed(desk: Desk) -> None:
     desk.dispatch("echo", 1)
     await asyncio.sleep(0)
     assert desk.order == []
+
+
+async def test_what_only_this_node_can_do_is_begun_although_it_drains(limits: Limits) -> None:
+    """Of a submit that was recorded and never begun nobody could tell later on whether it was made."""
+    desk = Desk(Limits(coroutines=1, threads=1, processes=1))
+    first = desk.dispatch("forever")
+    await desk.begun(first)
+    before, dropped = desk.submit("echo", 1), desk.dispatch("echo", 2)
+    draining = asyncio.ensure_future(desk.executor.drain(grace_s=30))
+    await asyncio.sleep(0)
+    after, not_taken = desk.submit("echo", 3), desk.dispatch("echo", 4)
+    desk.executor.cancel([first])
+    assert [await desk.result(token) for token in (before, after)] == [1, 3]
+    await draining
+    assert not {dropped, not_taken} & desk.ends.keys()
+    await desk.executor.close(grace_s=5)
+    late = desk.submit("echo", 5)
+    assert late not in desk.ends

@@ -76,7 +76,7 @@ class LocalExecutor:
         self._logs = logs
         self._attempts: dict[Token, Attempt] = {}
         self._watching = Watching(clock, node=node, build=build)
-        self._closing = False
+        self._closing = self._closed = False
         self._idle = asyncio.Event()
         self.figures = {name: TaskFigures() for name in tasks}
 
@@ -94,9 +94,12 @@ class LocalExecutor:
         self._watching.open(self._work, self._outbox, report)
 
     def start(self, dispatches: Sequence[Dispatch]) -> None:
-        """Run these attempts as soon as there are slots. Nothing is started once the executor is closing."""
-        if self._closing:
+        """Run these attempts as soon as there are slots. Nothing is started once the executor drains, but for what
+        only this node can do: of a submit that is recorded and not begun nobody could tell whether it was made."""
+        if self._closed:
             return
+        if self._closing:
+            dispatches = [dispatch for dispatch in dispatches if dispatch.local]
         batches: dict[Runner, list[Attempt]] = {}
         watches: list[tuple[Dispatch, TaskDefinition]] = []
         for dispatch in dispatches:
@@ -183,14 +186,14 @@ class LocalExecutor:
         return self._work.waiting + self._outbox.waiting
 
     async def drain(self, grace_s: float) -> None:
-        """Start nothing more, and let what runs end by itself for at most `grace_s`.
+        """Start nothing more that others can do, and let what runs end by itself for at most `grace_s`.
 
         Attempts that had not begun are not reported: the node's next incarnation dispatches them again.
         """
         self._closing = True
         self._watching.close()
         for attempt in list(self._attempts.values()):
-            if attempt.cause is None and attempt.began_at is None:
+            if attempt.cause is None and attempt.began_at is None and not attempt.dispatch.local:
                 _end_early(attempt, _INTERRUPTED)
         await self._ended(grace_s)
 
@@ -199,7 +202,7 @@ class LocalExecutor:
 
         Attempts that this interrupts are not reported: the node's next incarnation dispatches them again.
         """
-        self._closing = True
+        self._closing = self._closed = True
         self._watching.close()
         deadline = time.monotonic() + grace_s
         for attempt in list(self._attempts.values()):

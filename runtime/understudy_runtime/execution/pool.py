@@ -109,14 +109,16 @@ class WorkerPool:
     # --- the Executor port
 
     def start(self, dispatches: Sequence[Dispatch]) -> None:
-        """Give these attempts to workers as they have room. Nothing is started once the pool is closing."""
-        if self.closing:
-            return
+        """Give these attempts to workers as they have room. Nothing is started once the pool is closing, but for what
+        only this node can do, as in its executor."""
         now = self._clock.now()
-        own = [dispatch for dispatch in dispatches if dispatch.local or dispatch.watch is not None]
+        own = [each for each in dispatches if each.local or (each.watch is not None and not self.closing)]
         if own:
             self._own.update(dispatch.token for dispatch in own)
             self._local.start(own)
+        if self.closing:
+            return
+        if own:
             dispatches = [dispatch for dispatch in dispatches if dispatch.token not in self._own]
         for dispatch in dispatches:
             keep, reach = self._may_run_elsewhere(dispatch, now), self.lending.reach_of(dispatch)

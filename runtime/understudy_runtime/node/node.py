@@ -95,11 +95,15 @@ class Node:
     async def drain(self, grace_s: float) -> None:
         """Start no more attempts, and let those that run end by themselves for at most `grace_s`; of a cluster's nodes,
         hand the shards over meanwhile, and leave then."""
+        now = asyncio.get_running_loop().time
+        until = now() + grace_s
         ends = (self.pool or self.executor).drain(grace_s)
         if self.seat is None:
             await ends
         else:
             await asyncio.gather(ends, self.seat.give_away(grace_s))
+            # What only this node can do may have been begun until its last shard went.
+            await self.executor.drain(until - now())
             await self.seat.leave()
 
 
