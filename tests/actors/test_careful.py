@@ -127,3 +127,40 @@ async def test_a_busy_actor_is_not_held_when_its_node_dies_at_random_moments() -
         await anyio.wait_all_tasks_blocked()
         assert care.store.suspects == {SHARD: ["default/run/a"]}
         care.careful.close()
+
+
+async def test_a_node_that_takes_its_own_shard_again_has_not_died() -> None:
+    """It gave its shards up because nobody knew what was durable, and nobody was faster."""
+    care = Care()
+    care.store.kept = {SHARD: None}
+    await care.careful.begin([SHARD])
+    for _ in range(MANY + 1):
+        care.careful.forget([SHARD])
+        await care.careful.begin([SHARD])
+    assert not care.careful.cautions
+    kept = care.store.kept[SHARD]
+    assert kept is not None
+    assert kept.deaths == 0
+    care.careful.close()
+
+
+async def test_who_takes_a_suspicious_shard_again_stays_careful_and_suspects_nobody(care: Care) -> None:
+    await care.hold()
+    assert care.store.suspects == {SHARD: ["default/run/a"]}
+    care.careful.forget([SHARD])
+    await care.careful.begin([SHARD])
+    assert (care.careful.cautions[SHARD].deaths, care.store.suspects) == (MANY + 1, {})
+    assert not care.careful.cautions[SHARD].named
+
+
+async def test_another_nodes_death_in_between_counts(care: Care) -> None:
+    care.careful.forget([SHARD])
+    other = Care(care.store)
+    other.clock._now = T0 + 1
+    await other.careful.begin([SHARD])
+    care.clock._now = T0 + 2
+    await care.careful.begin([SHARD])
+    kept = care.store.kept[SHARD]
+    assert kept is not None
+    assert kept.deaths == MANY + 3
+    other.careful.close()

@@ -26,6 +26,8 @@ class Host:
         self.open: set[int] = set()
         self.dropped: list[int] = []
         self.told: list[tuple[str, tuple[int, ...]]] = []
+        self.waits: anyio.Event | None = None
+        """What opening and sealing wait for, as if for a store that does not answer."""
         self.trouble: list[Exception] = []
         """What becomes of the next times that it is to open any."""
         self._floor = floor
@@ -33,11 +35,18 @@ class Host:
     async def open_shards(self, shards: Collection[int]) -> None:
         if self.trouble:
             raise self.trouble.pop()
+        await self._wait()
         self.open |= set(shards)
         self._floor.look()
 
     async def seal_shards(self, shards: Collection[int]) -> None:
         self.open -= set(shards)
+        await self._wait()
+
+    async def _wait(self) -> None:
+        self._floor.look()
+        if self.waits is not None:
+            await self.waits.wait()
 
     async def hand_over(self, shards: Collection[int], to: str) -> None:
         assert not self.open & set(shards), "they are sealed first"
@@ -96,8 +105,9 @@ class Floor:
         self.nodes: dict[str, Node] = {}
         self._news = anyio.Event()
 
-    async def add(self, name: str) -> Node:
+    async def add(self, name: str, waits: anyio.Event | None = None) -> Node:
         node = self.nodes[name] = Node(name, self)
+        node.host.waits = waits
         await node.store.join(name, f"{name}-1", 0.0)
         await node.ownership.start()
         return node
@@ -261,3 +271,28 @@ async def test_a_cluster_and_a_store_of_different_sizes_do_not_go_together(floor
     with pytest.raises(CoordinatorError, match="the cluster has 25 shards and the store 24"):
         await node.ownership.start()
     await node.store.close()
+
+
+async def test_a_node_that_waits_for_a_silent_store_to_seal_shards_drops_all_of_them(floor: Floor) -> None:
+    ann = await floor.add("ann")
+    await floor.until(floor.settled)
+    ann.host.waits = anyio.Event()
+    await floor.add("bob")
+    await floor.until(lambda: len(ann.host.open) < SHARDS)
+    ann.store.silence_s = 6.0
+    await floor.until(lambda: not ann.host.open and not ann.ownership.ours)
+    ann.host.waits.set()
+    await floor.until(lambda: len(floor.nodes["bob"].host.open) == SHARDS)
+
+
+async def test_what_is_opened_only_after_the_store_was_silent_is_dropped_again(floor: Floor) -> None:
+    ann = await floor.add("ann")
+    await floor.until(floor.settled)
+    bob = await floor.add("bob", waits=anyio.Event())
+    await floor.until(lambda: bool(bob.ownership.ours))
+    assert not bob.host.open
+    bob.store.silence_s = 6.0
+    await floor.until(lambda: not bob.ownership.ours)
+    assert bob.host.waits is not None
+    bob.host.waits.set()
+    await floor.until(lambda: not bob.host.open and len(ann.host.open) == SHARDS)

@@ -77,6 +77,8 @@ class Careful:
         self.cautions: dict[int, Caution] = {}
         """Of the shards that are run with care now."""
         self._had: set[int] = set()
+        self._began_at: dict[int, float] = {}
+        """Of the shards that were ever begun here, when that was last."""
         self._cells: deque[Cell] = deque()
         self._named: deque[Cell] = deque()
         self._others = 0
@@ -99,15 +101,23 @@ class Careful:
         """Their terms have begun. StoreError."""
         now = self._clock.now()
         found = await self._store.notes(shards)
-        begun = {shard: caution.begin(caution.decode(found.get(shard, b"")), now) for shard in shards}
+        begun = {shard: self._begun(shard, caution.decode(found.get(shard, b"")), now) for shard in shards}
         await self._store.note({shard: caution.encode(kept) for shard, (kept, _) in begun.items()})
         self._had.update(shards)
+        self._began_at.update((shard, kept.began_at) for shard, (kept, _) in begun.items())
         for shard, (kept, poisoned) in begun.items():
             self.poisoned |= poisoned
             if kept.careful:
                 self.cautions[shard] = self._written[shard] = kept
                 log.warning("run with care: it has outlived nobody lately", shard=shard, deaths=kept.deaths)
-                self._clock.call_at(now + SHORT_S, partial(self._trust, shard, kept))
+                self._clock.call_at(kept.began_at + SHORT_S, partial(self._trust, shard, kept))
+
+    def _begun(self, shard: int, before: Caution | None, now: float) -> tuple[Caution, frozenset[str]]:
+        """A shard that was given up without a word (when nobody knew what is durable) and is had again, with no other
+        node in between, has outlived nobody."""
+        if before is not None and before.began_at == self._began_at.get(shard) and now - before.began_at < SHORT_S:
+            return caution.taken_again(before), frozenset()
+        return caution.begin(before, now)
 
     async def end(self, shards: Iterable[int]) -> None:
         """They are given up in good order: there is nothing to be careful of."""

@@ -79,6 +79,11 @@ def begin(before: Caution | None, now: float) -> tuple[Caution, frozenset[str]]:
     return Caution(now, before.deaths + 1, named=left), poisoned
 
 
+def taken_again(before: Caution) -> Caution:
+    """What to write down as a term begins at the node that wrote `before`: it lives, so nothing has killed it."""
+    return msgspec.structs.replace(before, suspects={})
+
+
 def _once_more(known: Name | None, doing: str) -> Name:
     if known is None or (known.survived and known.doing != doing):
         return Name(1, doing)

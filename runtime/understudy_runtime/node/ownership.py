@@ -17,7 +17,7 @@ few at a time, so that a node that joins neither drowns nor starves the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -38,6 +38,8 @@ TICK_S: Final = 1.0
 """Between two looks when nothing has changed; after a failure, too."""
 SILENCE_S: Final = 5.0
 """A store that has not answered for so long may have been answering somebody else."""
+
+_SILENT: Final = f"the store has been silent for more than {SILENCE_S:g} s"
 
 log = structlog.get_logger("understudy.cluster")
 
@@ -159,7 +161,7 @@ class Ownership:
         while True:
             self._wake.clear()
             try:
-                busy = await self._step(self.view)
+                busy = await self._watched(self._step(self.view))
             except (CoordinatorError, StoreError) as error:
                 log.warning("shards stay as they are", why=str(error))
                 busy = False
@@ -178,6 +180,17 @@ class Ownership:
             await event.wait()
         finally:
             stop()
+
+    async def _watched(self, step: Coroutine[None, None, bool]) -> bool:
+        """Carry the step out. It may wait for the store, to seal or open shards: they are not kept for that long."""
+        task = asyncio.ensure_future(step)
+        try:
+            while not (await asyncio.wait([task], timeout=TICK_S))[0]:
+                if self._ours and self._store.silent_s > SILENCE_S:
+                    self._drop(set(self._ours), _SILENT)
+            return await task
+        finally:
+            task.cancel()
 
     async def _step(self, view: View) -> bool:
         """One step toward the plan; False if there is none to take now."""
@@ -233,6 +246,9 @@ class Ownership:
             # They are in this node's name still, and begun anew the next time.
             self._drop(set(begun), "they could not be opened")
             raise
+        if late := set(begun) - self._ours:
+            # Dropped while they were being opened.
+            self._host.drop_shards(tuple(late), _SILENT)
 
     async def _claim_again(self, view: View) -> None:
         """Shards that the node runs under a session that has ended meanwhile; unless others were faster.
@@ -275,7 +291,7 @@ class Ownership:
     async def _let_all_go(self, view: View) -> None:
         """As long as it stays a taker, the others would leave its share to it. Again and again until that is seen to be
         done: the coordinator may be out of reach as well."""
-        self._drop(set(self._ours), f"the store has been silent for more than {SILENCE_S:g} s")
+        self._drop(set(self._ours), _SILENT)
         self._unfit = True
         seat = view.members.get(self.member.node)
         if seat is None or not seat.leaving:
