@@ -569,6 +569,24 @@ async def test_what_is_declined_after_its_actor_has_left_is_begun_by_the_next_ow
     assert waiting not in bob.pool.having(lambda key: True).unbegun
 
 
+async def test_what_is_declined_while_its_actor_is_leaving_is_not_begun_where_it_was(street: Street) -> None:
+    hand, bob, (_, waiting) = await lent(street, count=2)
+    cyd = street.nodes["cyd"]
+    bob.sharding.close([1])
+    bob.attempts.sealed([1])
+    own = bob.worker("b")
+    street.nodes["ann"].pool.lending.decline_all()
+    await street.settle()
+    assert own.tokens == []
+    moving = asyncio.create_task(bob.attempts.hand_over([1], "cyd"))
+    await street.settle()
+    await moving
+    cyd.open(1)
+    await street.settle()
+    assert cyd.failure(waiting) == "returned"
+    assert len(hand.tokens) == 1
+
+
 async def test_shards_taken_away_end_what_was_lent_for_them(street: Street) -> None:
     hand, bob, (running, _) = await lent(street, count=2)
     bob.sharding.close([1])

@@ -71,7 +71,9 @@ class Attempts:
         self._away = Away(me)
         self._lends = lends
         self._loans = (
-            None if lends is None else Loans(lends, self._kept, self._away, clock, self._abandon, self._keep_ticking)
+            None
+            if lends is None
+            else Loans(lends, self._kept, self._away, clock, sharding.has, self._abandon, self._keep_ticking)
         )
         self._unwanted: set[Token] = set()
         """Attempts here that were cancelled because their actors have left: nobody is told how they end."""

@@ -28,7 +28,8 @@ log = structlog.get_logger("understudy.cluster")
 
 
 class Loans:
-    """The pool's `Abroad`. `abandon` ends attempts here of which nobody is to hear; `lent` is called when some were."""
+    """The pool's `Abroad`. `is_here` says which actors are; `abandon` ends attempts here of which nobody is to hear;
+    `lent` is called when some were."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class Loans:
         kept: Kept,
         away: Away,
         clock: Clock,
+        is_here: Callable[[str], bool],
         abandon: Callable[[Sequence[Token]], None],
         lent: Callable[[], None],
     ) -> None:
@@ -43,6 +45,7 @@ class Loans:
         self._kept = kept
         self._away = away
         self._clock = clock
+        self._is_here = is_here
         self._abandon = abandon
         self._lent = lent
         self._view = View()
@@ -109,7 +112,8 @@ class Loans:
 
     def _is_back(self, borrower: str, token: Token) -> bool:
         """Whether it was there. If its actor has left, its next owner will hear that it is not there any more."""
-        return self._away.keeper_of(token) == borrower and self._away.forget(token)
+        is_ours = self._is_here(token.key) and self._away.keeper_of(token) == borrower
+        return is_ours and self._away.forget(token)
 
     # --- ends
 
