@@ -17,11 +17,29 @@ from structlog.testing import capture_logs
 from tests.node.authority import Authority
 from tests.rpc.conftest import Serve, soon, until
 from tests.rpc.test_reconnecting import Cable
+from understudy.options import TaskOptions
 from understudy_proto.v1 import peers_pb2, peers_pb2_grpc
 from understudy_runtime.core.membership import Member, Owner, View
-from understudy_runtime.core.messages import Token
+from understudy_runtime.core.messages import Dispatch, Token
+from understudy_runtime.core.needs import Offer
 from understudy_runtime.core.peering import Bounds
-from understudy_runtime.core.transport import Adopt, Envelope, Keeping, Noted, Report, Stop, Unknown, Wake
+from understudy_runtime.core.transport import (
+    Adopt,
+    Decline,
+    Envelope,
+    Keeping,
+    Lend,
+    Loan,
+    Noted,
+    Offers,
+    Recall,
+    Report,
+    Standing,
+    Stop,
+    Taken,
+    Unknown,
+    Wake,
+)
 from understudy_runtime.rpc.access import AccessFile, new_token
 from understudy_runtime.rpc.credentials import Certificates
 from understudy_runtime.rpc.gate import Gate
@@ -419,6 +437,39 @@ async def test_a_kind_of_a_later_release_is_acknowledged_and_left_alone(begin: B
         while (await soon(call.read())).acknowledged < 2:
             pass
         assert b.got == [Report(b"1")]
+
+
+@pytest.mark.parametrize("lends", [False, True])
+async def test_a_node_that_does_not_know_of_lending_is_not_reached_for_it(begin: Begin, lends: bool) -> None:
+    b = await begin("b")
+    b.peers.members(view(b.member, Member("a", "1", "127.0.0.1:1")))
+    async with calling(b.address) as call:
+        await call.write(hello(lends=lends))
+        assert (await soon(call.read())).hello.lends
+        await until(lambda: b.peers.connected == {"a"})
+        assert b.reached.get("a", False) is lends
+    await until(lambda: not b.peers.connected)
+    assert b.reached["a"] is False
+
+
+async def test_what_is_lent_arrives_as_it_was_sent(begin: Begin) -> None:
+    a, b = await begin("a"), await begin("b")
+    for end in (a, b):
+        end.peers.members(view(a.member, b.member))
+    await until(lambda: a.reached.get("b", False) and b.reached.get("a", False))
+    token = Token("default/run/r", 1, 2, 3, 4)
+    options = TaskOptions(queue="gpu", slots=2, labels=("gpu",), timeout_s=5.0, priority=3)
+    dispatch = Dispatch(token, "t", msgspec.Raw(b'{"args":[1]}'), options, "key", msgspec.Raw(b"7"))
+    offer = Offer(frozenset({"t", "u"}), 4, frozenset({"gpu", "gpu=a100"}), frozenset({"gpu"}), "shop")
+    said: list[Envelope] = [
+        Offers(7, (Standing(1, offer, 2, 8, 3, 4), Standing(2, None, 1, 1, 0, 1))),
+        Lend(3, (Loan(dispatch, 12.5, True),)),
+        *(kind((token,)) for kind in (Decline, Recall, Taken)),
+    ]
+    for envelope in said:
+        assert a.peers.send("b", envelope)
+    await until(lambda: len(b.got) == len(said))
+    assert b.got == said
 
 
 # --- what the dialling node makes of it
