@@ -230,3 +230,20 @@ async def test_what_is_said_too_late_is_stopped_where_it_is(house: House) -> Non
     house.attempts.on_envelope("bob", Keeping(3, BOB, (token,)))
     assert house.sent == [("bob", Stop((token,))), ("bob", Noted(3))]
     assert not house.attempts.under_way(token.key)
+
+
+async def test_a_node_that_leaves_waits_no_longer_although_its_timers_come_early(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a cluster, where a commit may set the time back a little."""
+    worker, (running, _), _ = full(house)
+    house.seal()
+    worker.finish(running)
+    call_at = house.clock.call_at
+    monkeypatch.setattr(house.clock, "call_at", lambda at, callback: call_at(at - 0.1, callback))
+    leaving = asyncio.create_task(house.attempts.give_back())
+    until = house.clock.now() + module.TOLD_S + 0.5
+    while house.clock.now() < until:
+        await asyncio.sleep(0)
+        house.pass_time(0.05)
+    assert leaving.done()

@@ -368,13 +368,14 @@ class Attempts:
 
     async def _until(self, true: Callable[[], bool], within_s: float) -> None:
         until = self._clock.now() + within_s
-        stop = self._clock.call_at(until, self._changed.set)
-        try:
-            while not true() and self._clock.now() < until:
-                self._changed.clear()
+        while not true() and self._clock.now() < until:
+            self._changed.clear()
+            # Anew each time: where the clock has been set back, a timer comes before its time.
+            stop = self._clock.call_at(until, self._changed.set)
+            try:
                 await self._changed.wait()
-        finally:
-            stop()
+            finally:
+                stop()
 
     # --- time
 
