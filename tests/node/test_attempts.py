@@ -14,7 +14,7 @@ from tests.execution.test_pool import Worker, World
 from understudy_runtime.actors.sharding import Sharding
 from understudy_runtime.core.away import ADOPT_S, LAPSE_S
 from understudy_runtime.core.kinds import Failure
-from understudy_runtime.core.membership import Owner
+from understudy_runtime.core.membership import Member, Owner, View
 from understudy_runtime.core.messages import AnyMessage, AttemptEnded, AttemptProgressed, Token
 from understudy_runtime.core.ports import Report
 from understudy_runtime.core.transport import Adopt, Envelope, Keeping, Noted, Stop, Unknown
@@ -187,6 +187,18 @@ async def test_an_end_that_cannot_be_sent_is_no_end(house: House) -> None:
     house.takes = True
     house.adopt(first)
     assert house.of(Unknown) == [("bob", Unknown((first,)))]
+
+
+async def test_an_end_that_its_owner_left_too_early_to_hear_is_kept_for_the_next_owner(house: House) -> None:
+    worker, (first, _), _ = full(house)
+    house.seal()
+    house.adopt(first)
+    house.takes = False
+    house.attempts.members(View(members={"ann": Member("ann", "a-1", "")}))
+    worker.finish(first)
+    house.takes = True
+    house.attempts.on_envelope("cyd", Adopt((first,)))
+    assert [end.token for end in house.told() if isinstance(end, AttemptEnded)] == [first]
 
 
 async def test_the_next_owner_is_told_in_envelopes_of_bounded_size(

@@ -80,6 +80,7 @@ class Attempts:
         self._numbers = count(1)
         self._unnoted: set[int] = set()
         self._changed = asyncio.Event()
+        self._view: View | None = None
         self._send: Send = lambda node, envelope: False
         self._stop_ticking: Callable[[], None] | None = None
 
@@ -177,8 +178,12 @@ class Attempts:
             self._changed.set()
         else:
             owner = self._kept.owner_of(token)
-        if owner and not self._tell(owner, report) and type(report) is AttemptEnded:
+        if owner and not self._tell(owner, report) and type(report) is AttemptEnded and self._is_there(owner):
             self._untold(owner, report)
+
+    def _is_there(self, owner: str) -> bool:
+        """What its owner has left too early to hear is kept: the actor's next owner will ask for it."""
+        return self._view is None or owner in self._view.members
 
     def _untold(self, owner: str, end: AttemptEnded) -> None:
         """An end that cannot be sent, because it is too large or too much waits to be sent, is no end."""
@@ -306,6 +311,7 @@ class Attempts:
 
     def members(self, view: View) -> None:
         """Who is there, from now on."""
+        self._view = view
         if self._away:
             self._fail("", self._away.members(view))
         if self._loans is not None:
