@@ -125,6 +125,21 @@ async def test_of_many_shards_those_are_had_that_can_be(places: Places) -> None:
     assert (await b.sees(lambda view: view.owners == expected)).owners == expected
 
 
+async def test_a_node_sees_at_once_what_it_has_done_itself(places: Places) -> None:
+    """Or it would take back what it has just handed over."""
+    a, b = await places.join("a"), await places.join("b")
+    await b.sees(lambda view: len(view.members) == 2)
+    for shard in range(20):
+        await a.coordinator.claim({shard})
+        assert a.coordinator.view.owners[shard] == owner(a)
+        await a.coordinator.hand_over({shard}, b.member)
+        assert a.coordinator.view.owners[shard] == owner(b)
+        await b.sees(lambda view: owner(b) in view.owners.values())
+        await b.coordinator.give_up({shard})
+        assert shard not in b.coordinator.view.owners
+    assert not (await a.sees(lambda view: not view.owners)).owners
+
+
 async def test_a_shard_that_was_given_up_is_anybodys(places: Places) -> None:
     a, b = await places.join("a"), await places.join("b")
     await a.coordinator.claim({3})

@@ -20,6 +20,8 @@ from understudy_runtime.core.membership import CoordinatorError, Member, Owner, 
 
 T = TypeVar("T")
 Condition = dict[str, Any]
+Written = dict[int, int]
+"""Shards, each with the revision at which it was written; 0 if that is not known."""
 
 RELIST_S: Final = 30.0
 """A watch that says nothing for so long may have died: everything is listed again."""
@@ -62,6 +64,8 @@ class EtcdCoordinator:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: Callable[[View], None] = lambda view: None
         self._view = View()
+        self._own: dict[int, tuple[int, Owner | None]] = {}
+        """What this node has done itself, and etcd may not have shown yet: by shard, its revision and the owner."""
         self._me: Member | None = None
 
     # --- the seat
@@ -97,14 +101,16 @@ class EtcdCoordinator:
 
     async def claim(self, shards: Collection[int]) -> set[int]:
         mine, session = self._mine(), self._session.id
-        return await self._run(lambda: self._write(shards, layout.absent, mine, session))
+        written = await self._run(lambda: self._write(shards, layout.absent, mine, session))
+        return self._done(written, layout.decode_owner(mine))
 
     async def hand_over(self, shards: Collection[int], to: Member) -> set[int]:
-        return await self._run(lambda: self._hand_over(shards, to))
+        written = await self._run(lambda: self._hand_over(shards, to))
+        return self._done(written, Owner(to.node, to.incarnation))
 
     async def give_up(self, shards: Collection[int]) -> None:
         mine = self._mine()
-        await self._run(lambda: self._write(shards, lambda key: layout.equals(key, mine)))
+        self._done(await self._run(lambda: self._write(shards, lambda key: layout.equals(key, mine))), None)
 
     async def drain(self, node: str, wanted: bool) -> None:
         key = self._layout.drain(node)
@@ -145,13 +151,13 @@ class EtcdCoordinator:
         seat = layout.encode(Seat(member, session))
         self._transact([], [layout.put(self._layout.node(member.node), seat, session)])
 
-    def _hand_over(self, shards: Collection[int], to: Member) -> set[int]:
+    def _hand_over(self, shards: Collection[int], to: Member) -> Written:
         found = self._etcd.post("/kv/range", {"key": layout.b64(self._layout.node(to.node))}).get("kvs", [])
         if not found:
-            return set()
+            return {}
         seat = layout.decode_seat(value := layout.unb64(found[0]["value"]))
         if seat.member.incarnation != to.incarnation:
-            return set()
+            return {}
         mine, theirs = self._mine(), layout.encode(Owner(to.node, to.incarnation))
         still_there = layout.equals(self._layout.node(to.node), value)
         return self._write(shards, lambda key: layout.equals(key, mine), theirs, seat.session, still_there)
@@ -163,23 +169,27 @@ class EtcdCoordinator:
         value: bytes | None = None,
         session: str = "",
         *others: Condition,
-    ) -> set[int]:
+    ) -> Written:
         """Put `value` in these shards' keys (None: delete them), where their conditions and all others hold; returns
         the shards of which that is so now. All at once, or one by one where not all can be had."""
 
-        def write(some: Sequence[int]) -> bool:
+        def write(some: Sequence[int]) -> int | None:
             keys = [self._layout.shard(shard) for shard in some]
             writes = [layout.delete(key) if value is None else layout.put(key, value, session) for key in keys]
-            return self._transact([*map(condition, keys), *others], writes)
+            return self._revision_of([*map(condition, keys), *others], writes)
 
-        def write_one(shard: int) -> bool:
+        def write_one(shard: int) -> int | None:
+            revision = write([shard])
             # The transaction may have been carried out, and only its answer lost, by an endpoint that was asked before.
-            return write([shard]) or (value is not None and self._holds(self._layout.shard(shard), value))
+            is_lost = revision is None and value is not None and self._holds(self._layout.shard(shard), value)
+            return 0 if is_lost else revision
 
-        written: set[int] = set()
+        written: Written = {}
         wanted = sorted(shards)
         for some in (wanted[first : first + AT_ONCE] for first in range(0, len(wanted), AT_ONCE)):
-            written.update(some if write(some) else filter(write_one, some))
+            at_once = write(some)
+            each = ((shard, write_one(shard) if at_once is None else at_once) for shard in some)
+            written.update((shard, revision) for shard, revision in each if revision is not None)
         return written
 
     def _put_once(self, key: str, value: bytes, session: str) -> bool:
@@ -189,10 +199,14 @@ class EtcdCoordinator:
         found = self._etcd.post("/kv/range", {"key": layout.b64(key)}).get("kvs", [])
         return bool(found) and layout.unb64(found[0]["value"]) == value
 
-    def _transact(self, compare: list[dict[str, Any]], success: list[dict[str, Any]]) -> bool:
+    def _transact(self, compare: list[Condition], success: list[dict[str, Any]]) -> bool:
+        return self._revision_of(compare, success) is not None
+
+    def _revision_of(self, compare: list[Condition], success: list[dict[str, Any]]) -> int | None:
+        """Of the transaction; None if its conditions did not hold."""
         body = {"compare": compare, "success": success, "failure": []}
         answer: Any = self._etcd.call(lambda client: client.transaction(body))
-        return bool(answer.get("succeeded", False))
+        return int(answer["header"]["revision"]) if answer.get("succeeded", False) else None
 
     # --- on the session's thread
 
@@ -241,7 +255,7 @@ class EtcdCoordinator:
             if "error" in response or result.get("canceled") or self._closed.is_set():
                 return
             if events := result.get("events"):
-                picture.note(int(result["header"]["revision"]), events)
+                picture.note(events)
                 self._show(picture)
             if time.monotonic() > until:
                 return
@@ -262,8 +276,20 @@ class EtcdCoordinator:
 
     def _take(self, view: View) -> None:
         if not self._closed.is_set():
-            self._view = view
-            self._changed(view)
+            self._own = {shard: own for shard, own in self._own.items() if own[0] > view.revision}
+            owners = dict(view.owners)
+            for shard, (_, owner) in self._own.items():
+                owners.pop(shard, None)
+                if owner is not None:
+                    owners[shard] = owner
+            self._view = msgspec.structs.replace(view, owners=owners) if self._own else view
+            self._changed(self._view)
+
+    def _done(self, written: Written, owner: Owner | None) -> set[int]:
+        """Shows what this node has done itself before etcd does: it must not take back what it has just given away."""
+        self._own.update((shard, (revision, owner)) for shard, revision in written.items())
+        self._take(self._view)
+        return set(written)
 
     # ---
 

@@ -58,9 +58,10 @@ class Picture:
         self.revision = revision
         self._values = {_text(kv["key"]): unb64(kv.get("value", "")) for kv in found}
 
-    def note(self, revision: int, events: Iterable[dict[str, Any]]) -> None:
-        self.revision = max(self.revision, revision)
+    def note(self, events: Iterable[dict[str, Any]]) -> None:
+        """Its revision is that of the last event: that of the response may be of events that are yet to come."""
         for event in events:
+            self.revision = max(self.revision, int(event["kv"]["mod_revision"]))
             key = _text(event["kv"]["key"])
             if event.get("type") == "DELETE":
                 self._values.pop(key, None)
