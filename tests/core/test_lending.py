@@ -52,9 +52,9 @@ def test_over_equal_idle_nodes_tasks_spread_evenly_within_the_stated_part_of_the
 
 
 def test_a_node_of_many_slots_keeps_a_few_tasks_more() -> None:
-    counts = given_out(table(1_000, of(1_000), of(1_000)), 100)
-    assert counts["here"] == 40
-    assert counts["d0"] == counts["d1"] == 30
+    counts = given_out(table(1_000, of(1_000), of(1_000)), 200)
+    assert counts["here"] == 100
+    assert counts["d0"] == counts["d1"] == 50
 
 
 def test_no_more_is_given_than_was_told_to_be_free_and_what_comes_free_counts_at_once() -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from understudy_runtime.core.needs import Need, Offer, Offered
 
-SPREAD: Final = 0.01
+SPREAD: Final = 0.05
 """So much lower must the share in use be at another node for a task to go there although there is room here."""
 WINDOW: Final = 16
 """Slots of tasks that may wait for workers with one offer at another node, which nobody here could take."""
