@@ -190,7 +190,9 @@ class Ownership:
                     self._drop(set(self._ours), _SILENT)
             return await task
         finally:
+            # Nothing of it goes on when the node is told to leave in the midst of it.
             task.cancel()
+            await asyncio.wait([task])
 
     async def _step(self, view: View) -> bool:
         """One step toward the plan; False if there is none to take now."""
