@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import anyio
 import msgspec
@@ -252,7 +252,11 @@ async def test_a_node_that_leaves_waits_no_longer_although_its_timers_come_early
     house.seal()
     worker.finish(running)
     call_at = house.clock.call_at
-    monkeypatch.setattr(house.clock, "call_at", lambda at, callback: call_at(at - 0.1, callback))
+
+    def early(at: float, callback: Callable[[], None]) -> Callable[[], None]:
+        return call_at(at - 0.1, callback)
+
+    monkeypatch.setattr(house.clock, "call_at", early)
     leaving = asyncio.create_task(house.attempts.give_back())
     until = house.clock.now() + module.TOLD_S + 0.5
     while house.clock.now() < until:
