@@ -40,10 +40,11 @@ from understudy_runtime.core.transport import (
     Unknown,
     Wake,
 )
+from understudy_runtime.rpc import peer_links
 from understudy_runtime.rpc.access import AccessFile, new_token
 from understudy_runtime.rpc.credentials import Certificates
 from understudy_runtime.rpc.gate import Gate
-from understudy_runtime.rpc.peer_access import PeerAccess
+from understudy_runtime.rpc.peer_access import PeerAccess, peer_channel
 from understudy_runtime.rpc.peer_links import Peers
 from understudy_runtime.rpc.peer_stream import Pace
 from understudy_runtime.rpc.peer_wire import MAX_ENVELOPE_BYTES, Identity
@@ -239,6 +240,33 @@ async def test_a_life_that_ended_with_nothing_on_the_way_is_no_news(begin: Begin
         await until(lambda: len(b.got) == 1 and a.peers.unacknowledged == {"b": 0})
     introduce(a, await begin("b", "2"))
     assert a.broken == []
+
+
+class Stubborn:
+    """A channel that is closed and complains of it, so that a cancellation on its way there is lost."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._channel, name)
+
+    async def close(self) -> None:
+        await self._channel.close()
+        raise OSError("it does not like that")
+
+
+async def test_nobody_calls_any_longer_once_a_node_has_left_whatever_goes_wrong_in_that(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stubborn(address: str, access: PeerAccess) -> Stubborn:
+        return Stubborn(peer_channel(address, access))
+
+    monkeypatch.setattr(peer_links, "peer_channel", stubborn)
+    a, b = await begin("a"), await begin("b")
+    introduce(a, b)
+    await until(lambda: a.reached.get("b") is True)
+    await soon(a.peers.close(0.0))
 
 
 async def test_to_who_is_no_member_nothing_is_sent(begin: Begin) -> None:

@@ -262,7 +262,8 @@ class Peers:
 
     async def _dial(self, peer: _Peer) -> None:
         pause_s = self.pace.first_pause_s
-        while True:
+        # A cancellation alone might be lost in what goes wrong while a call is ended.
+        while peer.dialing is asyncio.current_task():
             address = peer.member.address
             began = asyncio.get_running_loop().time()
             try:
