@@ -71,6 +71,16 @@ async def test_a_list_that_makes_no_sense_is_asked_for_again(places: Liars) -> N
     assert places.between.told == len(NONSENSE)
 
 
+async def test_what_a_node_has_done_is_not_shown_before_it_has_seen_who_is_there(places: Liars) -> None:
+    places.between.lie(LIST, "{}")
+    a = await places.join_through_liar("a")
+    assert await a.coordinator.claim({1})
+    assert (a.coordinator.view.members, a.coordinator.view.owners) == ({}, {}), "it would be a cluster without members"
+    places.between.be_honest()
+    view = await a.sees(lambda view: len(view.members) == 1)
+    assert view.owners == {1: Owner("a", a.member.incarnation)}
+
+
 async def test_a_watch_that_makes_no_sense_is_begun_again(places: Liars) -> None:
     lies = ("7\n", "[]\n", '{"result": 7}\n', '{"result": {"events": [{}]}}\n', "{}\n")
     places.between.lie("/watch", *lies, times=len(lies))

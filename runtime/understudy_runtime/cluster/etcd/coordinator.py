@@ -288,7 +288,8 @@ class EtcdCoordinator:
     def _done(self, written: Written, owner: Owner | None) -> set[int]:
         """Shows what this node has done itself before etcd does: it must not take back what it has just given away."""
         self._own.update((shard, (revision, owner)) for shard, revision in written.items())
-        self._take(self._view)
+        if self._view.revision:
+            self._take(self._view)
         return set(written)
 
     # ---
