@@ -220,7 +220,7 @@ async def test_a_spinning_run_is_held_with_its_stack_and_goes_on_with_better_cod
         held = (await world.result(ONE)).held
         assert held is not None
         assert held.why == "stalled"
-        assert "while spins:" in held.detail
+        assert "in count\n" in held.detail
     async with living([spinning(spins=False)], store, now=world.clock.now(), outside=world.outside) as world:
         assert (await world.result(ONE)).result == Raw(b"2")
         history = [record for turn in await world.engine.history(ONE) for record in turn.records]
@@ -236,7 +236,7 @@ async def test_a_spinning_actor_is_held_and_its_queue_goes_on_with_better_code(w
         await world.settle()
         described = await world.describe(TALLY)
         assert described.held is not None
-        assert "while spins and" in described.held.detail
+        assert "in add\n" in described.held.detail
         assert waiting == [[], []]
     async with living([spinning(spins=False)], store) as world:
         await world.settle()

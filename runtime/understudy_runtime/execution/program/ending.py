@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from understudy.errors import Evicted
+from understudy_runtime.execution.program.asyncio_internals import destroy_quietly, enter_task, leave_task
 from understudy_runtime.execution.program.tasks import is_over
 
 if TYPE_CHECKING:
@@ -41,13 +41,12 @@ async def close_generators(generators: list[AsyncGenerator[Any, Any]], warn: Cal
 def close_task(loop: WorkflowLoop, task: RunTask[Any]) -> None:
     """Unwind a suspended task's coroutine as that task, so that clean-up code finds itself where it was."""
     coro: Any = task.get_coro()
-    _enter_task(loop, task)
+    enter_task(loop, task)
     try:
         task.context.run(_unwind, coro, lambda: coro.throw(Evicted(EVICTED)))
     finally:
-        _leave_task(loop, task)
-        vars_of_task: Any = task
-        vars_of_task._log_destroy_pending = False
+        leave_task(loop, task)
+        destroy_quietly(task)
 
 
 def close_generator(generator: AsyncGenerator[Any, Any]) -> None:

@@ -22,12 +22,18 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import AsyncGenerator, Callable
 from contextvars import Context, copy_context
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from understudy.errors import Evicted, Stalled
+from understudy_runtime.execution.program.asyncio_internals import (
+    Suspended,
+    has_unseen_failure,
+    resume,
+    running_loop,
+    suspend,
+)
 from understudy_runtime.execution.program.ending import (
     EVICTED,
     cancel_rest,
@@ -41,7 +47,6 @@ from understudy_runtime.execution.program.tasks import (
     Held,
     RunFuture,
     RunTask,
-    has_unseen_failure,
     is_over,
     spread,
     task_is_over,
@@ -64,7 +69,7 @@ UNSETTLED_WAIT_MAX_S = 3600.0
 WARNINGS_MAX = 100
 """Warnings kept per run; the last of them says that more were dropped."""
 
-_Outer = tuple[asyncio.AbstractEventLoop | None, Any]
+_Outer = tuple[Suspended, Any]
 
 
 class WorkflowLoop(Refusals):
@@ -117,7 +122,7 @@ class WorkflowLoop(Refusals):
 
     def spawn(self, coro: CoroutineLike[T], name: str = "") -> RunTask[T]:
         """Begin a further task in a copy of the run's context; it takes its first step in the next pass."""
-        if _get_running_loop() is self:
+        if running_loop() is self:
             return self._begin_task(coro, name, self.context.copy())
         outer = self._enter()
         try:
@@ -127,7 +132,7 @@ class WorkflowLoop(Refusals):
 
     def turn(self, now: float, deliver: Callable[[], object] | None = None) -> None:
         """Run until nothing is ready. `deliver` runs first, as the run: it resolves futures and starts tasks."""
-        if _get_running_loop() is self:
+        if running_loop() is self:
             raise RuntimeError("a turn cannot begin inside a turn of the same run")
         if now > self._now:
             self._now = now
@@ -163,7 +168,7 @@ class WorkflowLoop(Refusals):
 
     def evict(self) -> None:
         """Leave memory: nothing of the run takes another step, and what its clean-up code does is discarded."""
-        if _get_running_loop() is self:
+        if running_loop() is self:
             raise RuntimeError("a run cannot be evicted inside its own turn")
         is_over = not self._is_anything_left()
         self.stalled = None
@@ -187,14 +192,13 @@ class WorkflowLoop(Refusals):
     # The turn
 
     def _enter(self) -> _Outer:
-        outer = _get_running_loop(), sys.get_asyncgen_hooks()
+        hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(self._hold_generator, None)
-        _set_running_loop(self)
-        return outer
+        return suspend(self), hooks
 
     def _leave(self, outer: _Outer) -> None:
-        loop, hooks = outer
-        _set_running_loop(loop)
+        suspended, hooks = outer
+        resume(suspended)
         sys.set_asyncgen_hooks(*hooks)
 
     def _run_passes(self, deliver: Callable[[], object] | None) -> None:
@@ -236,7 +240,7 @@ class WorkflowLoop(Refusals):
     # Callbacks and timers, as asyncio defines them
 
     def call_soon(self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None) -> Step:
-        if _get_running_loop() is not self:
+        if running_loop() is not self:
             self._refuse_outside("call_soon")
         step = Step(callback, args, copy_context() if context is None else context)
         self._ready.append(step)
@@ -245,7 +249,7 @@ class WorkflowLoop(Refusals):
     def call_soon_threadsafe(
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> Step:
-        if _get_running_loop() is not self:
+        if running_loop() is not self:
             self._refuse_outside("call_soon_threadsafe")
         return self.call_soon(callback, *args, context=context)
 
@@ -257,7 +261,7 @@ class WorkflowLoop(Refusals):
     def call_at(
         self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> Timer:
-        if _get_running_loop() is not self:
+        if running_loop() is not self:
             self._refuse_outside("call_at")
         return self._timers.add(when, callback, args, copy_context() if context is None else context)
 
@@ -277,7 +281,7 @@ class WorkflowLoop(Refusals):
         return future
 
     def create_task(self, coro: CoroutineLike[T], *, name: object = None, context: Context | None = None) -> RunTask[T]:
-        if _get_running_loop() is not self:
+        if running_loop() is not self:
             self._refuse_outside("create_task")
         return self._begin_task(coro, "" if name is None else str(name), copy_context() if context is None else context)
 
@@ -344,7 +348,7 @@ class WorkflowLoop(Refusals):
             self.warnings.append("more warnings were dropped")
 
     def is_running(self) -> bool:
-        return _get_running_loop() is self
+        return running_loop() is self
 
     def is_closed(self) -> bool:
         return False

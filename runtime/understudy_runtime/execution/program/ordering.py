@@ -14,18 +14,15 @@ them behave as before:
 from __future__ import annotations
 
 import asyncio
-import importlib
 import threading
-from asyncio.events import _get_running_loop
 from collections.abc import Iterable, Iterator, MutableSet
 from typing import Any, TypeVar
 
+from understudy_runtime.execution.program.asyncio_internals import install, running_loop
 from understudy_runtime.execution.program.loop import WorkflowLoop
 from understudy_runtime.execution.program.refusals import not_durable
 
 T = TypeVar("T")
-
-_PATCHED = ("asyncio.tasks", "asyncio", "anyio._backends._asyncio")
 
 
 class OrderKeepingSet(MutableSet[T]):
@@ -54,7 +51,7 @@ class OrderKeepingSet(MutableSet[T]):
 
 def in_a_turn() -> bool:
     """Whether the calling thread is inside a turn of some run."""
-    return isinstance(_get_running_loop(), WorkflowLoop)
+    return isinstance(running_loop(), WorkflowLoop)
 
 
 def _set_of_arguments(items: Iterable[Any] = ()) -> Any:
@@ -82,7 +79,7 @@ _all_tasks_of_asyncio = asyncio.all_tasks
 
 
 def _all_tasks(loop: asyncio.AbstractEventLoop | None = None) -> set[asyncio.Task[Any]]:
-    owner = loop or _get_running_loop()
+    owner = loop or running_loop()
     if isinstance(owner, WorkflowLoop):
         return {task for task in owner.tasks if not task.done()}
     return _all_tasks_of_asyncio(loop)
@@ -96,10 +93,10 @@ def _start_worker(worker: threading.Thread) -> None:
 
 def keep_order() -> None:
     """Mend the five places, for the whole process. Doing it again changes nothing."""
-    tasks, package, anyio = (importlib.import_module(name).__dict__ for name in _PATCHED)
-    for namespace in (tasks, package, anyio):
-        namespace["all_tasks"] = _all_tasks
-    tasks["set"] = _set_of_arguments
-    tasks["_GatheringFuture"].__hash__ = _hash_of_gathering
-    anyio["set"] = _set_of_scopes
-    anyio["WorkerThread"].start = _start_worker
+    install(
+        set_of_arguments=_set_of_arguments,
+        set_of_scopes=_set_of_scopes,
+        hash_of_gathering=_hash_of_gathering,
+        all_tasks=_all_tasks,
+        start_worker=_start_worker,
+    )

@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from understudy_runtime.execution.program.asyncio_internals import has_unseen_failure
+
 T = TypeVar("T")
 
 CoroutineLike: TypeAlias = Coroutine[Any, Any, T] | Generator[Any, None, T]
@@ -84,12 +86,6 @@ class Held(Generic[T]):
         is_over = self._is_over
         self.items = [item for item in self.items if not is_over(item)]
         self._sweep_at = max(SWEEP_AT_LEAST, 2 * len(self.items))
-
-
-def has_unseen_failure(task: asyncio.Task[Any]) -> bool:
-    """Whether the task failed and nobody has looked. Asking does not count as looking."""
-    unseen: bool = getattr(task, "_log_traceback", False)
-    return unseen
 
 
 def task_is_over(task: asyncio.Task[Any]) -> bool:
