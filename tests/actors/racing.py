@@ -33,7 +33,7 @@ from understudy_runtime.core.messages import (
     Dispatch,
     Token,
 )
-from understudy_runtime.core.ports import CommitFailed, JournalRow, Report, TurnWrite
+from understudy_runtime.core.ports import CommitFailed, JournalRow, Order, Report, TurnWrite
 from understudy_runtime.core.records.resources import IntentNoted
 from understudy_runtime.core.resource.machine import ResourceMachine
 from understudy_runtime.storage.memory import MemoryStore
@@ -112,10 +112,12 @@ class Disk(MemoryStore):
 class Programs:
     """Resources need no programs, but that their code is here."""
 
+    orders: Sequence[Order] = ("3.13",)
+
     def has(self, kind: str, definition: str) -> bool:
         return True
 
-    def create(self, key: str, definition: str, state: Raw | None) -> Any:
+    def create(self, key: str, definition: str, state: Raw | None, order: Order = "3.13") -> Any:
         raise AssertionError("nothing here runs a program")
 
 

@@ -48,6 +48,7 @@ from understudy_runtime.core.messages import (
     TimerDue,
     Token,
 )
+from understudy_runtime.core.ports import Order
 from understudy_runtime.core.records import AnyRecord, Turn
 from understudy_runtime.core.records.actors import StateSet
 from understudy_runtime.core.records.calls import AskScheduled, CallCancelled, ChildScheduled, TaskScheduled
@@ -96,6 +97,8 @@ def traced(text: str) -> tuple[str, list[Bench]]:
 
 class Bench:
     """One machine, taking turns as the engine takes them, with user code that does what the trace says."""
+
+    orders: Sequence[Order] = ("3.13",)
 
     def __init__(self, words: list[str]) -> None:
         key = run_key("default", words[1]) if words[0] == "run" else actor_key("default", words[1], words[2])
@@ -151,7 +154,7 @@ class Bench:
     def has(self, kind: str, definition: str) -> bool:
         return True
 
-    def create(self, key: str, definition: str, state: Raw | None) -> Scripted:
+    def create(self, key: str, definition: str, state: Raw | None, order: Order = "3.13") -> Scripted:
         return Scripted(self)
 
 

@@ -8,7 +8,7 @@ reads none of these from anywhere else, so that a simulation can own them all.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -342,12 +342,19 @@ class Program(Protocol):
         ...
 
 
+Order = Literal["3.13", "3.12", "3.11"]
+"""The version of CPython whose asyncio a program's steps follow, whichever version runs it."""
+
+
 class Programs(Protocol):
     """Makes programs of the definitions this node has."""
 
+    orders: Sequence[Order]
+    """All that a journal may have been written in; new programs are made in the first."""
+
     def has(self, kind: str, definition: str) -> bool: ...
 
-    def create(self, key: str, definition: str, state: Raw | None) -> Program:
+    def create(self, key: str, definition: str, state: Raw | None, order: Order = "3.13") -> Program:
         """A fresh program. For a run, the first input it gets is `ExecutionStarted`; for a user-defined actor
         `state` is what `core.actor.Kept` says. UnknownName if the definition is not here; StateUnfit."""
         ...

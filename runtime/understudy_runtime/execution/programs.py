@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -13,8 +13,8 @@ from understudy.definitions import ActorDefinition, HandlerDefinition, ResourceD
 from understudy.errors import BadDefinition, UnknownName
 from understudy_runtime.core.actor import Kept
 from understudy_runtime.core.keys import ACTOR_PREFIX, LOCK, RESOURCE_PREFIX, RUN, SEMAPHORE, kind_of
-from understudy_runtime.core.ports import Program
-from understudy_runtime.execution.program import Watchdog
+from understudy_runtime.core.ports import Order, Program
+from understudy_runtime.execution.program import ORDERS, Watchdog
 from understudy_runtime.execution.program.actors import ActorProgram
 from understudy_runtime.execution.program.runs import RunProgram
 
@@ -23,6 +23,8 @@ D = TypeVar("D", WorkflowDefinition, ActorDefinition, ResourceDefinition)
 
 class AppPrograms:
     """Programs of all workflows and actors of some apps. Names must not clash between the apps."""
+
+    orders: Sequence[Order] = ORDERS
 
     def __init__(self, apps: Iterable[App], watchdog: Watchdog | None) -> None:
         self._watchdog = watchdog
@@ -48,14 +50,14 @@ class AppPrograms:
             raise UnknownName(f"this node has no {'workflow' if kind == RUN else 'actor'} named {definition}")
         return known[definition].handlers
 
-    def create(self, key: str, definition: str, state: Raw | None) -> Program:
+    def create(self, key: str, definition: str, state: Raw | None, order: Order = "3.13") -> Program:
         if not self.has(kind := kind_of(key), definition):
             raise UnknownName(f"this node has no {'workflow' if kind == RUN else 'actor'} named {definition}")
         if kind == RUN:
-            return RunProgram(key, self._workflows[definition], self._watchdog, self.resources)
+            return RunProgram(key, self._workflows[definition], self._watchdog, self.resources, order)
         kept = Kept() if state is None else _decode_kept(state)
         definition = kind.removeprefix(ACTOR_PREFIX)
-        return ActorProgram(key, self.actors[definition], kept, self._watchdog, self.resources)
+        return ActorProgram(key, self.actors[definition], kept, self._watchdog, self.resources, order)
 
 
 _decode_kept = msgspec.json.Decoder(Kept).decode

@@ -12,9 +12,10 @@ from understudy.door import Door, HistoryTurn
 from understudy.errors import BadRequest, UnknownName
 from understudy_runtime.core.keys import RUN, kind_of, run_key
 from understudy_runtime.core.messages import ReplayFrom
+from understudy_runtime.core.ports import Program
 from understudy_runtime.core.records import Turn
 from understudy_runtime.core.records.runs import ExecutionStarted
-from understudy_runtime.core.replay import activations, difference
+from understudy_runtime.core.replay import Activation, activations, difference
 from understudy_runtime.execution.programs import AppPrograms
 from understudy_runtime.node.bridge import Bridge
 from understudy_runtime.node.embedded import open_node
@@ -65,15 +66,20 @@ def differences(apps: Sequence[App], history: Sequence[HistoryTurn]) -> str | No
     programs = AppPrograms(apps, None)
     if kind_of(last.key) != RUN or not programs.has(RUN, last.workflow):
         raise UnknownName(f"the app has no workflow named {last.workflow}, which this history is of")
-    program = programs.create(last.key, last.workflow, None)
+    taken = list(activations(turns, ReplayFrom(1, execution=last.execution)))
+    found = [_difference(programs.create(last.key, last.workflow, None, order), taken) for order in programs.orders]
+    return None if None in found else found[0]
+
+
+def _difference(program: Program, history: Sequence[Activation]) -> str | None:
     try:
-        for activation in activations(turns, ReplayFrom(1, execution=last.execution)):
-            if not activation.complete:
+        for then in history:
+            if not then.complete:
                 return None
-            now = program.activate(activation.at, activation.inputs, activation.commands)
-            diff = difference(activation.commands, now.commands, strict=True)
-            if now.held is not None or diff is not None:
-                return f"turn {activation.seq}: {diff if now.held is None else now.held.detail}"
+            now = program.activate(then.at, then.inputs, then.commands)
+            diff = difference(then.commands, now.commands, strict=True) if now.held is None else now.held.detail
+            if diff is not None:
+                return f"turn {then.seq}: {diff}"
     finally:
         program.evict()
     return None

@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass, field
 
 from tests.corpus import Do, Shape
+from understudy_runtime.core.ports import Order
 from understudy_runtime.execution.program import RunTask, WorkflowLoop
 
 TURNS_MAX = 500
@@ -35,10 +36,11 @@ class Play:
     shape: Shape
     noise: random.Random | None = None
     salt: int = 7
+    order: Order = "3.13"
     turns: list[Turn] = field(default_factory=list[Turn])
 
     def __post_init__(self) -> None:
-        self.loop = WorkflowLoop(self.salt, 0.0)
+        self.loop = WorkflowLoop(self.salt, 0.0, order=self.order)
         self.calls: list[asyncio.Future[str]] = []
         self.names: list[str] = []
         self._did: list[str] = []
@@ -91,10 +93,10 @@ class Play:
         return [number for number, call in enumerate(self.calls) if not call.done()]
 
 
-def play(shape: Shape, seed: int, noise: random.Random | None = None) -> Play:
+def play(shape: Shape, seed: int, noise: random.Random | None = None, order: Order = "3.13") -> Play:
     """Let a world of the given seed decide, until the run has ended."""
     world = random.Random(seed)
-    under_way = Play(shape, noise)
+    under_way = Play(shape, noise, order=order)
     under_way.turn(Input(0.0))
     now = 0.0
     while not under_way.loop.ended:

@@ -4,15 +4,18 @@
     timers.py     its timers
     tasks.py      its tasks and futures, hashed by creation number and held until they are over
     ordering.py   order where asyncio and anyio would iterate by address
+    asyncio_order.py      the order of asyncio's own coroutines, the same under every CPython
+    asyncio_internals.py  what all this relies on beyond asyncio's documentation
     refusals.py   what is not durable
     ending.py     how tasks and generators are ended
     watchdog.py   steps that take too long are interrupted
 
-Importing the package mends asyncio and anyio as `ordering` says.
+Importing the package mends asyncio and anyio as `ordering` and `asyncio_order` say.
 """
 
 from __future__ import annotations
 
+from understudy_runtime.execution.program.asyncio_order import ORDERS
 from understudy_runtime.execution.program.loop import WorkflowLoop
 from understudy_runtime.execution.program.ordering import keep_order
 from understudy_runtime.execution.program.tasks import RunFuture, RunTask
@@ -20,4 +23,4 @@ from understudy_runtime.execution.program.watchdog import Watchdog
 
 keep_order()
 
-__all__ = ["RunFuture", "RunTask", "Watchdog", "WorkflowLoop"]
+__all__ = ["ORDERS", "RunFuture", "RunTask", "Watchdog", "WorkflowLoop"]

@@ -21,6 +21,7 @@ from understudy.errors import BadInput, BadRequest, Stalled
 from understudy_runtime.core.actor import MAX_REMINDERS, Kept
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Activated, Hold
+from understudy_runtime.core.ports import Order
 from understudy_runtime.core.records import AnyRecord
 from understudy_runtime.core.records.actors import ReminderForgotten, ReminderSet, StateSet
 from understudy_runtime.core.records.calls import CallAnswered, TaskGaveUp, TaskSucceeded
@@ -46,8 +47,10 @@ class ActorProgram:
         kept: Kept,
         watchdog: Watchdog | None,
         resources: Mapping[str, ResourceDefinition] | None = None,
+        order: Order = "3.13",
     ) -> None:
         self._key = key
+        self._order: Order = order
         self._resources = resources or {}
         self._definition = definition
         self._watchdog = watchdog
@@ -71,7 +74,7 @@ class ActorProgram:
                     if record.reminder and record.again_at is None:
                         self._reminders.discard(record.reminder)
                     self._flight = _Flight(
-                        self._key, record.delivery, now, self._reminders, self._watchdog, self._resources
+                        self._key, record.delivery, now, self._reminders, self._watchdog, self._resources, self._order
                     )
             flight = self._flight
             if flight is not None:
@@ -80,6 +83,7 @@ class ActorProgram:
             return Activated([], Hold("stalled", str(stalled)))
         if flight is not None and flight.over:
             self._flight = None
+            self._order = "3.13"
             flight.evict()
             self._land(flight, commands)
         return Activated(commands)
@@ -167,9 +171,10 @@ class _Flight:
         reminders: set[str],
         watchdog: Watchdog | None,
         resources: Mapping[str, ResourceDefinition],
+        order: Order,
     ) -> None:
         context = Context()
-        self._loop = WorkflowLoop(crc32(f"{key}:{delivery}".encode()), now, context, watchdog)
+        self._loop = WorkflowLoop(crc32(f"{key}:{delivery}".encode()), now, context, watchdog, order)
         self._calls = _HandlerCalls(key, delivery, self._loop, reminders)
         self._calls.resources = resources
         context.run(current_run.set, self._calls)

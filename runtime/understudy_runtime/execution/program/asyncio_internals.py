@@ -14,6 +14,7 @@ line below has a test of its own, which says in words what a new CPython changed
     `Handle._callback`, `_args`, `_context`   slots of callbacks, filled without asyncio's own init   3.7
     `set` in `asyncio.tasks`                  `wait` and `as_completed` put their arguments into one  3.4
     `_GatheringFuture`                        `gather` makes it without asking the loop               3.4
+    code of `gather` and `wait_for`           those who imported them by name are to get ours, too    3.11
     `all_tasks`                               walks what all loops of the process share               3.7
     `set` in anyio's backend                  cancel scopes keep their child scopes in one            anyio 3
     `WorkerThread.start` in anyio's backend   starts threads without asking the loop                  anyio 3
@@ -28,6 +29,7 @@ import threading
 from asyncio.events import _get_running_loop, _set_running_loop
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Final
 
 READ_IN: Final = ("3.11.7", "3.12.1", "3.13.15", "3.14.8", "3.15.0")
@@ -85,6 +87,25 @@ def destroy_quietly(task: asyncio.Task[Any]) -> None:
     """Let the task be freed although it has not ended: asyncio would report that it was destroyed but is pending."""
     vars_of_task: Any = task
     vars_of_task._log_destroy_pending = False
+
+
+def gathering_future(children: list[asyncio.Future[Any]], loop: asyncio.AbstractEventLoop) -> asyncio.Future[list[Any]]:
+    """What `gather` returns: cancelling it cancels the children, and is remembered in `_cancel_requested`."""
+    tasks: Any = asyncio.tasks
+    made: asyncio.Future[list[Any]] = tasks._GatheringFuture(children, loop=loop)
+    return made
+
+
+def redirect(function: Any, forward: Any, **names: Any) -> FunctionType:
+    """Have `function` run the code of `forward`, for everybody who holds it. What comes back does what it did before.
+
+    `forward` has the same parameters and no closure; of globals it uses the `names`, which go into `function`'s module.
+    """
+    before = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
+    before.__kwdefaults__ = function.__kwdefaults__
+    function.__globals__.update(names)
+    function.__code__ = forward.__code__
+    return before
 
 
 def install(

@@ -27,6 +27,7 @@ from contextvars import Context, copy_context
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from understudy.errors import Evicted, Stalled
+from understudy_runtime.core.ports import Order
 from understudy_runtime.execution.program.asyncio_internals import (
     Suspended,
     has_unseen_failure,
@@ -73,7 +74,8 @@ _Outer = tuple[Suspended, Any]
 
 
 class WorkflowLoop(Refusals):
-    """One run's loop. `run_salt` is any number derived from the run's id; `now` is in seconds."""
+    """One run's loop. `run_salt` is any number derived from the run's id; `now` is in seconds; for `order` see
+    `asyncio_order.py`."""
 
     __slots__ = (
         "_ended",
@@ -88,15 +90,22 @@ class WorkflowLoop(Refusals):
         "_unsettled",
         "_watchdog",
         "context",
+        "order",
         "stalled",
         "steps",
         "warnings",
     )
 
     def __init__(
-        self, run_salt: int, now: float, context: Context | None = None, watchdog: Watchdog | None = None
+        self,
+        run_salt: int,
+        now: float,
+        context: Context | None = None,
+        watchdog: Watchdog | None = None,
+        order: Order = "3.13",
     ) -> None:
         self.context = Context() if context is None else context
+        self.order: Order = order
         self.steps = 0
         self.stalled: str | None = None
         self.warnings: list[str] = []

@@ -23,6 +23,7 @@ from understudy.errors import BadInput, Stalled
 from understudy.failures import encode_failure
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Activated, Hold
+from understudy_runtime.core.ports import Order
 from understudy_runtime.core.records import AnyRecord
 from understudy_runtime.core.records.calls import CallAnswered, TaskGaveUp, TaskSucceeded
 from understudy_runtime.core.records.deliveries import Delivered, Replied
@@ -58,8 +59,10 @@ class RunProgram:
         definition: WorkflowDefinition,
         watchdog: Watchdog | None,
         resources: Mapping[str, ResourceDefinition] | None = None,
+        order: Order = "3.13",
     ) -> None:
         self._key = key
+        self._order: Order = order
         self._resources = resources or {}
         self._definition = definition
         self._watchdog = watchdog
@@ -111,7 +114,7 @@ class RunProgram:
     def _begin(self, started: ExecutionStarted, now: float) -> tuple[WorkflowLoop, Calls]:
         context = Context()
         salt = crc32(f"{self._key}:{started.execution}".encode())
-        loop = self._loop = WorkflowLoop(salt, now, context, self._watchdog)
+        loop = self._loop = WorkflowLoop(salt, now, context, self._watchdog, self._order)
         calls = self._calls = Calls(self._key, started.execution, loop, self._definition)
         calls.resources = self._resources
         context.run(current_run.set, calls)
