@@ -121,7 +121,7 @@ class Loading:
     async def _replay(self, cell: Cell) -> None:
         try:
             diff = await self._replayed(cell)
-        except StateUnfit as unfit:
+        except (StateUnfit, HeldAgain) as unfit:
             self._revived(cell, str(unfit))
         except Exception as error:
             self._broken(cell, error)
@@ -154,7 +154,7 @@ class Loading:
                 break
             try:
                 _repeat(cell, program, activation, strict=strict)
-            except Diverged:
+            except (Diverged, HeldAgain):
                 program.evict()
                 raise
             if count % REPLAY_SLICE == 0:
@@ -166,10 +166,14 @@ class Diverged(Exception):
     """What the code does now is not what the journal says that it did."""
 
 
+class HeldAgain(Exception):
+    """The code was stopped once more, in the midst of what it did before. No other order would mend that."""
+
+
 def _repeat(cell: Cell, program: Program, then: Activation, *, strict: bool) -> None:
     now = program.activate(then.at, then.inputs, then.commands)
     if now.held is not None:
-        raise Diverged(f"turn {then.seq}: {now.held.detail}")
+        raise HeldAgain(f"turn {then.seq}: {now.held.detail}")
     diff = difference(then.commands, now.commands, strict=strict)
     if diff is not None:
         raise Diverged(f"turn {then.seq}: {diff}")
