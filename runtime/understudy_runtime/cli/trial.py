@@ -30,7 +30,7 @@ START_S: Final = 30.0
 """What etcd may take to start."""
 EVERY_S: Final = 0.05
 NO_POSTGRES: Final = (
-    "; on Python 3.15 it does not exist yet: a node uses a PostgreSQL of your own with "
+    "; the package does not exist for Python 3.15 yet: there use a PostgreSQL of your own, "
     "understudy node --store postgresql://..."
 )
 SHARDS: Final = 64
