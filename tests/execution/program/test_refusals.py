@@ -35,7 +35,7 @@ def outcome(loop: WorkflowLoop, main: Callable[[], Coroutine[Any, Any, object]])
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_method_that_is_not_durable_is_refused_by_name(name: str, loop: WorkflowLoop) -> None:
-    with pytest.raises(NotDurable, match=rf"loop\.{name}\(\).*put this in a task"):
+    with pytest.raises(NotDurable, match=rf"loop\.{name}\(\).* instead"):
         getattr(loop, name)()
 
 

@@ -16,6 +16,7 @@ line below has a test of its own, which says in words what a new CPython changed
     `_GatheringFuture`                        `gather` makes it without asking the loop               3.4
     code of `gather` and `wait_for`           those who imported them by name are to get ours, too    3.11
     `all_tasks`                               walks what all loops of the process share               3.7
+    `eager_task_factory`'s code               makes a Task without asking the loop, and starts it     3.12
     `set` in anyio's backend                  cancel scopes keep their child scopes in one            anyio 3
     `WorkerThread.start` in anyio's backend   starts threads without asking the loop                  anyio 3
 """
@@ -39,6 +40,9 @@ running_loop = _get_running_loop
 """The running loop of the calling thread, or None. `asyncio.get_running_loop` raises instead, which costs more."""
 
 set_running_loop = _set_running_loop
+
+EAGER_FACTORY_CODE: Final = getattr(getattr(asyncio, "eager_task_factory", None), "__code__", None)
+"""The code of all that `asyncio.create_eager_task_factory` makes. The tasks it makes ask the loop whether it runs."""
 
 enter_task = _enter_task
 leave_task = _leave_task

@@ -29,6 +29,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 from understudy.errors import Evicted, Stalled
 from understudy_runtime.core.ports import Order
 from understudy_runtime.execution.program.asyncio_internals import (
+    EAGER_FACTORY_CODE,
     Suspended,
     has_unseen_failure,
     resume,
@@ -42,9 +43,10 @@ from understudy_runtime.execution.program.ending import (
     close_generators,
     close_task,
 )
-from understudy_runtime.execution.program.refusals import Refusals, not_durable
+from understudy_runtime.execution.program.refusals import USE_EAGER_START, Refusals, not_durable
 from understudy_runtime.execution.program.tasks import (
     CoroutineLike,
+    EagerRunTask,
     Held,
     RunFuture,
     RunTask,
@@ -289,10 +291,18 @@ class WorkflowLoop(Refusals):
         future.run_hash = number
         return future
 
-    def create_task(self, coro: CoroutineLike[T], *, name: object = None, context: Context | None = None) -> RunTask[T]:
+    def create_task(
+        self,
+        coro: CoroutineLike[T],
+        *,
+        name: object = None,
+        context: Context | None = None,
+        eager_start: bool | None = None,
+    ) -> RunTask[T]:
         if running_loop() is not self:
             self._refuse_outside("create_task")
-        return self._begin_task(coro, "" if name is None else str(name), copy_context() if context is None else context)
+        begin = self._begin_eagerly if eager_start else self._begin_task
+        return begin(coro, "" if name is None else str(name), copy_context() if context is None else context)
 
     def _begin_task(self, coro: CoroutineLike[T], name: str, context: Context) -> RunTask[T]:
         self._task_count = number = self._task_count + 1
@@ -300,6 +310,10 @@ class WorkflowLoop(Refusals):
         task = RunTask(coro, self, self.next_hash(), name or f"Task-{number}", context)
         self._tasks.add(task)
         return task
+
+    def _begin_eagerly(self, coro: CoroutineLike[T], name: str, context: Context) -> RunTask[T]:
+        self._task_count = number = self._task_count + 1
+        return EagerRunTask(coro, self, self.next_hash(), name or f"Task-{number}", context, self._tasks)
 
     def _hold_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         self._generators.add(generator)
@@ -357,6 +371,8 @@ class WorkflowLoop(Refusals):
             self.warnings.append("more warnings were dropped")
 
     def is_running(self) -> bool:
+        if sys._getframe(1).f_code is EAGER_FACTORY_CODE:
+            raise not_durable("asyncio.eager_task_factory()", USE_EAGER_START)
         return running_loop() is self
 
     def is_closed(self) -> bool:

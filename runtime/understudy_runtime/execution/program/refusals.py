@@ -14,16 +14,17 @@ from typing import Any, Never
 from understudy.errors import NotDurable
 
 
-def not_durable(what: str) -> NotDurable:
-    return NotDurable(
-        f"{what} cannot be used in workflow code, because a restart could not repeat it; "
-        "put this in a task (a function decorated with @app.task) and await the task instead"
-    )
+_IN_A_TASK = "put this in a task (a function decorated with @app.task) and await the task instead"
+USE_EAGER_START = "start each task with create_task(..., eager_start=True) instead"
 
 
-def _refused(name: str) -> Any:
+def not_durable(what: str, remedy: str = _IN_A_TASK) -> NotDurable:
+    return NotDurable(f"{what} cannot be used in workflow code, because a restart could not repeat it; {remedy}")
+
+
+def _refused(name: str, remedy: str = _IN_A_TASK) -> Any:
     def refuse(self: asyncio.AbstractEventLoop, *args: object, **kwargs: object) -> Never:
-        raise not_durable(f"loop.{name}()")
+        raise not_durable(f"loop.{name}()", remedy)
 
     refuse.__name__ = name
     return refuse
@@ -43,7 +44,7 @@ class Refusals(asyncio.AbstractEventLoop):
 
     run_in_executor = _refused("run_in_executor")
     set_default_executor = _refused("set_default_executor")
-    set_task_factory = _refused("set_task_factory")
+    set_task_factory = _refused("set_task_factory", USE_EAGER_START)
     set_exception_handler = _refused("set_exception_handler")
     default_exception_handler = _refused("default_exception_handler")
 

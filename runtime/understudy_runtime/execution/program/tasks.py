@@ -61,6 +61,35 @@ class RunTask(asyncio.Task[T]):
         return self.run_hash
 
 
+_EAGERLY: dict[str, Any] = {"eager_start": True}  # since 3.12
+
+
+class EagerRunTask(RunTask[T]):
+    """A task that takes its first step while it is being made. It is in `held` by then: its run may end in that step,
+    or look at its tasks."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        coro: CoroutineLike[T],
+        loop: asyncio.AbstractEventLoop,
+        run_hash: int,
+        name: str,
+        context: Context,
+        held: Held[RunTask[Any]],
+    ) -> None:
+        self.run_hash = run_hash
+        self.context = context
+        held.add(self)
+        try:
+            asyncio.Task.__init__(self, coro, loop=loop, name=name, context=context, **_EAGERLY)
+        except BaseException:
+            if not self.done():  # not a coroutine, or a context that is entered already: no task came of it
+                held.items.remove(self)
+            raise
+
+
 class Held(Generic[T]):
     """Things held in order of creation; those that are over are let go when the list has doubled."""
 
