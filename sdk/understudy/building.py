@@ -13,10 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from understudy.codec import CallCodec, ResultCodec, StateCodec, Unresolved
+from understudy.codec import CallCodec, ResultCodec, StateCodec, signature_of
 from understudy.definitions import ActorDefinition, HandlerDefinition, TaskDefinition, TaskKind, WorkflowDefinition
 from understudy.errors import BadDefinition
 from understudy.options import TaskOptions
+from understudy.values import Unresolved
 
 T = TypeVar("T")
 
@@ -29,17 +30,19 @@ _HANDLER: Final = "__understudy_handler__"
 class Deferred(Generic[T]):
     """A value made at once if that is possible, else when it is first asked for."""
 
-    __slots__ = ("_make", "_value")
+    __slots__ = ("_make", "_names_in_scope", "_value")
 
     def __init__(self, make: Callable[[Mapping[str, Any]], T], names_in_scope: Mapping[str, Any]) -> None:
         self._make = make
+        self._names_in_scope = names_in_scope
         self._value: T | None = None
         with suppress(Unresolved):
-            self._value = make(names_in_scope)
+            self.get()
 
     def get(self) -> T:
         if self._value is None:
-            self._value = self._make({})
+            self._value = self._make(self._names_in_scope)
+            self._names_in_scope = {}
         return self._value
 
 
@@ -168,7 +171,7 @@ def _run_method(name: str, cls: type[Any]) -> Callable[..., Any]:
         raise BadDefinition(f"workflow {name} has no `async def run(self, ...)`")
     required = [
         parameter.name
-        for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]
+        for parameter in list(signature_of(cls.__init__).parameters.values())[1:]
         if parameter.default is inspect.Parameter.empty
         and parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     ]

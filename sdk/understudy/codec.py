@@ -8,6 +8,7 @@ codec, live or replayed, so both see the same values.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, get_origin, get_type_hints
 
@@ -18,10 +19,6 @@ from understudy import values
 from understudy.errors import BadDefinition, BadInput
 
 _EMPTY: Final[dict[str, Any]] = {}
-
-
-class Unresolved(BadDefinition):
-    """An annotation names something that is not defined yet; the definition may be tried again later."""
 
 
 class _Call(msgspec.Struct, frozen=True):
@@ -40,12 +37,26 @@ _JSON_ARRAY: Final = msgspec.json.Decoder(list[Raw])
 _JSON_OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
+if sys.version_info >= (3, 14):
+    from annotationlib import Format
+
+    def signature_of(fn: Callable[..., Any]) -> inspect.Signature:
+        """The signature without resolved annotations, which may name what is not defined yet."""
+        return inspect.signature(fn, annotation_format=Format.STRING)
+
+else:
+
+    def signature_of(fn: Callable[..., Any]) -> inspect.Signature:
+        """The signature without resolved annotations, which may name what is not defined yet."""
+        return inspect.signature(fn)
+
+
 def annotations_of(subject: Any, name: str, names_in_scope: Mapping[str, Any]) -> dict[str, Any]:
     """The resolved annotations; `names_in_scope` are those of the place where `subject` is decorated."""
     try:
         return get_type_hints(subject, localns=dict(names_in_scope), include_extras=True)
-    except NameError as error:
-        raise Unresolved(f"{name}: an annotation cannot be resolved: {error}") from None
+    except (NameError, AttributeError) as error:
+        raise values.unresolved(name, error) from None
     except (TypeError, SyntaxError) as error:
         raise BadDefinition(f"{name}: an annotation cannot be resolved: {error}") from None
 
@@ -66,7 +77,7 @@ class CallCodec:
         names_in_scope: Mapping[str, Any] = _EMPTY,
     ) -> None:
         self.name: Final = name or fn.__qualname__
-        parameters = list(inspect.signature(fn).parameters.values())[1 if skip_self else 0 :]
+        parameters = list(signature_of(fn).parameters.values())[1 if skip_self else 0 :]
         hints = annotations_of(fn, f"{self.name}()", names_in_scope)
         decoders = {
             parameter.name: values.Decoder(

@@ -46,7 +46,7 @@ import msgspec
 from msgspec import Raw
 
 from understudy.building import Deferred, checked_raises
-from understudy.codec import CallCodec, ResultCodec, annotations_of
+from understudy.codec import CallCodec, ResultCodec, annotations_of, signature_of
 from understudy.context import current_attempt, current_run
 from understudy.definitions import TaskDefinition
 from understudy.errors import BadDefinition, BadInput
@@ -264,7 +264,7 @@ def _has(cls: type[Any], method: str) -> bool:
 
 def _submit_signature(name: str, cls: type[Any], names_in_scope: Mapping[str, Any]) -> Callable[..., Any]:
     """A function with the parameters of `submit` that are the caller's."""
-    parameters = list(inspect.signature(cls.submit).parameters.values())
+    parameters = list(signature_of(cls.submit).parameters.values())
     if len(parameters) < 2 or parameters[1].name != "idempotency_key":
         raise BadDefinition(f"job {name}: write submit(self, idempotency_key: str, ...)")
     hints = annotations_of(cls.submit, f"{name}.submit()", names_in_scope)

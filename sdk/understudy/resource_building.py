@@ -15,7 +15,7 @@ import msgspec
 
 from understudy import values
 from understudy.building import task_definition
-from understudy.codec import CallCodec, ResultCodec
+from understudy.codec import CallCodec, ResultCodec, signature_of
 from understudy.definitions import OperationDefinition, ResourceDefinition, TaskDefinition
 from understudy.errors import BadDefinition
 from understudy.options import TaskOptions
@@ -70,7 +70,7 @@ def resource_definition(
 def _check(name: str, cls: type[Any], methods: Mapping[str, Any], options: ResourceOptions) -> None:
     required = [
         parameter.name
-        for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]
+        for parameter in list(signature_of(cls.__init__).parameters.values())[1:]
         if parameter.default is inspect.Parameter.empty
         and parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     ]
@@ -105,7 +105,7 @@ def _method(name: str, method: str, fn: Callable[..., Any], names: Mapping[str, 
     try:
         given = [object()] * len([each for each in wanted if each != FENCE])
         named = {FENCE: 0} if FENCE in wanted else {}
-        inspect.signature(fn).bind(object(), *given, **named)
+        signature_of(fn).bind(object(), *given, **named)
     except TypeError as error:
         shown = ", ".join(("self", *wanted))
         raise BadDefinition(f"{name}.{method} is called as {method}({shown}): {error}") from None
@@ -115,7 +115,7 @@ def _method(name: str, method: str, fn: Callable[..., Any], names: Mapping[str, 
 def _operation_of_driver(
     name: str, key: str, operation: Operation[..., Any], names: Mapping[str, Any]
 ) -> TaskDefinition:
-    parameters = list(inspect.signature(operation.fn).parameters)
+    parameters = list(signature_of(operation.fn).parameters)
     if len(parameters) < 2 or parameters[1] == FENCE or FENCE not in parameters:
         raise BadDefinition(f"operation {name}.{key} must be {key}(self, handle, ..., fence: int = 0)")
     return task_definition(f"{name}.{key}", operation.fn, TaskOptions(), operation.raises, names, skip_self=True)
@@ -139,7 +139,7 @@ def _as_called(fn: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(fn)
     def called(*args: Any, **kwargs: Any) -> None: ...
 
-    signature = inspect.signature(fn)
+    signature = signature_of(fn)
     left = [each for each in list(signature.parameters.values())[2:] if each.name != FENCE]
     called.__signature__ = signature.replace(parameters=left)  # type: ignore[attr-defined]  # what `inspect` looks for
     return called

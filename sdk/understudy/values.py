@@ -47,6 +47,10 @@ _class_of: Callable[[Any], Any] = type
 _LOSSY: Final = (float, list, tuple, dict, set, frozenset, *_LEAVES)
 
 
+class Unresolved(BadDefinition):
+    """An annotation names something that is not defined yet; the definition may be tried again later."""
+
+
 class _Unfit(Exception):
     """A value that would not come back as it was; `path` is collected from the inside out."""
 
@@ -279,6 +283,13 @@ def _unsupported(kind: type[Any]) -> str:
 # --- decoding
 
 
+def unresolved(label: str, error: NameError | AttributeError) -> Unresolved:
+    return Unresolved(
+        f"{label}: an annotation cannot be resolved: {error}; annotations are read while the program runs, so what they "
+        "name must be imported without `if TYPE_CHECKING:` and be defined at the top of its module"
+    )
+
+
 class Decoder:
     """Decodes values of one annotation; refuses, when made, an annotation it could not serve."""
 
@@ -290,8 +301,14 @@ class Decoder:
         try:
             _refuse_unsupported(msgspec.inspect.type_info(annotation))
             self._decode = msgspec.json.Decoder(annotation, dec_hook=_dec_hook).decode
-        except (TypeError, NameError) as error:
+        except (NameError, AttributeError) as error:
+            raise unresolved(label, error) from None
+        except TypeError as error:
             raise BadDefinition(f"{label}: {error}") from None
+        except RecursionError:
+            raise BadDefinition(
+                f"{label}: an alias (`type X = ...`) refers to itself; use Any there, or a dataclass that refers to itself"
+            ) from None
 
     def decode(self, data: bytes | Raw, label: str) -> Any:
         """The value of this JSON; BadInput, beginning with `label`, if it does not fit the annotation."""
