@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Protocol, TypeVar
 
@@ -54,7 +55,7 @@ class Watchdog:
 
     def __init__(self, limit_s: float = STEP_LIMIT_S) -> None:
         self._limit_s = limit_s
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._watched: Watched | None = None
         self._thread_id = 0
         self._turns = 0
@@ -104,11 +105,17 @@ class Watchdog:
                 self._disarm()
 
     def _disarm(self) -> None:
-        with self._lock:
+        # Not `with`: since CPython 3.14 what was posted arrives between the taking of the lock and the block, and nobody
+        # would give the lock back. While it is held nothing can be posted, so the second half is not interrupted.
+        try:
+            self._lock.acquire()
+        finally:
             self._watched = None
             if self._posted:
                 _withdraw(self._thread_id, None)
                 self._posted = False
+            with suppress(RuntimeError):  # a signal's handler raised while this waited for the lock
+                self._lock.release()
 
     def _look_around(self) -> None:
         while not self._stop.wait(self._limit_s / LOOKS_PER_LIMIT):
