@@ -53,8 +53,11 @@ else:
 
 def annotations_of(subject: Any, name: str, names_in_scope: Mapping[str, Any]) -> dict[str, Any]:
     """The resolved annotations; `names_in_scope` are those of the place where `subject` is decorated."""
+    parameters = {
+        each.__name__: each for each in getattr(subject, "__type_params__", ())
+    }  # not known to 3.12's strings
     try:
-        return get_type_hints(subject, localns=dict(names_in_scope), include_extras=True)
+        return get_type_hints(subject, localns={**names_in_scope, **parameters}, include_extras=True)
     except (NameError, AttributeError) as error:
         raise values.unresolved(name, error) from None
     except (TypeError, SyntaxError) as error:

@@ -284,9 +284,10 @@ def _unsupported(kind: type[Any]) -> str:
 
 
 def unresolved(label: str, error: NameError | AttributeError) -> Unresolved:
+    reason = str(error).partition("\n")[0]  # pydantic adds a link
     return Unresolved(
-        f"{label}: an annotation cannot be resolved: {error}; annotations are read while the program runs, so what they "
-        "name must be imported without `if TYPE_CHECKING:` and be defined at the top of its module"
+        f"{label}: an annotation cannot be resolved: {reason}; annotations are read while the program runs, "
+        "so what they name must be imported without `if TYPE_CHECKING:` and be defined at the top of its module"
     )
 
 
@@ -307,7 +308,8 @@ class Decoder:
             raise BadDefinition(f"{label}: {error}") from None
         except RecursionError:
             raise BadDefinition(
-                f"{label}: an alias (`type X = ...`) refers to itself; use Any there, or a dataclass that refers to itself"
+                f"{label}: an alias (`type X = ...`) refers to itself; use Any there, "
+                "or a dataclass that refers to itself"
             ) from None
 
     def decode(self, data: bytes | Raw, label: str) -> Any:
@@ -389,7 +391,12 @@ def _refuse_unsupported(info: msgspec.inspect.Type) -> None:
 
 
 def _is_known(kind: type[Any]) -> bool:
-    return kind is object or issubclass(kind, PurePath) or is_pydantic(kind)
+    return kind is object or issubclass(kind, PurePath) or (is_pydantic(kind) and _is_complete(kind))
+
+
+def _is_complete(model: Any) -> bool:
+    """True; NameError if a field of the pydantic model names something that is not defined yet."""
+    return bool(getattr(model, "__pydantic_complete__", True) or model.model_rebuild() is not False)
 
 
 # --- surrogates

@@ -1,7 +1,7 @@
 """A task that is started eagerly (Python 3.12 and later) takes its first step where it is made, and is a task of the
 run like any other: in order, in a replay, at the end of the run and when the run is evicted."""
 
-# ruff: noqa: RUF006 - a run holds its tasks itself
+# ruff: noqa: RUF006, PERF401 - people write such code, and a run holds its tasks itself
 
 from __future__ import annotations
 

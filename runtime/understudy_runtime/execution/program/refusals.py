@@ -13,7 +13,6 @@ from typing import Any, Never
 
 from understudy.errors import NotDurable
 
-
 _IN_A_TASK = "put this in a task (a function decorated with @app.task) and await the task instead"
 USE_EAGER_START = "start each task with create_task(..., eager_start=True) instead"
 

@@ -105,8 +105,8 @@ class Watchdog:
                 self._disarm()
 
     def _disarm(self) -> None:
-        # Not `with`: since CPython 3.14 what was posted arrives between the taking of the lock and the block, and nobody
-        # would give the lock back. While it is held nothing can be posted, so the second half is not interrupted.
+        # Not `with`: since CPython 3.14 what was posted may arrive between the taking of the lock and the block, which
+        # then does not give it back. While it is held nothing can be posted, so the second half is not interrupted.
         try:
             self._lock.acquire()
         finally:
