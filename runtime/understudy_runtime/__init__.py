@@ -1,1 +1,3 @@
+from understudy_runtime.file_modules import find_file_modules
 
+find_file_modules()

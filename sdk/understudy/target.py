@@ -93,7 +93,7 @@ def _load_file(location: str) -> ModuleType:
     running = sys.modules.get("__main__")
     if running is not None and _file_of(running) == path:
         return running
-    name = f"{FILE_MODULE_PREFIX}{path.stem}_{sha256(str(path).encode(errors='surrogateescape')).hexdigest()[:12]}"
+    name = _name_of(path)
     if name in sys.modules:
         return sys.modules[name]
     spec = util.spec_from_file_location(name, path)
@@ -108,6 +108,17 @@ def _load_file(location: str) -> ModuleType:
         del sys.modules[name]
         raise BadRequest(f"{location}: {_last_line(error, str(path))}") from error
     return module
+
+
+def _name_of(path: Path) -> str:
+    return f"{FILE_MODULE_PREFIX}{path.stem}_{sha256(str(path).encode(errors='surrogateescape')).hexdigest()[:12]}"
+
+
+def file_of_name(name: str) -> Path | None:
+    """The file that a module of that name was loaded from; it is looked for in the folders of `sys.path`."""
+    stem = name.removeprefix(FILE_MODULE_PREFIX).rpartition("_")[0]
+    paths = (Path(folder, f"{stem}.py").resolve() for folder in sys.path)
+    return next((path for path in paths if _name_of(path) == name and path.is_file()), None)
 
 
 def _file_of(module: ModuleType) -> Path | None:

@@ -7,7 +7,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +87,24 @@ class Cli:
         self._processes: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: str, stdin: str = "") -> Ended:
-        process = self.start(*arguments)
+        return self._ended(self.start(*arguments), stdin)
+
+    def script(self, *arguments: str) -> Ended:
+        """A Python file in the place of the command."""
+        return self._ended(self._start(arguments, subprocess.PIPE, subprocess.PIPE), "")
+
+    def _ended(self, process: subprocess.Popen[str], stdin: str) -> Ended:
         out, err = process.communicate(stdin, timeout=PATIENCE_S)
         return Ended(process.returncode, out, err)
 
     def start(
         self, *arguments: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
     ) -> subprocess.Popen[str]:
+        return self._start(("-m", "understudy_runtime.cli", *arguments), stdout, stderr)
+
+    def _start(self, arguments: Sequence[str], stdout: int, stderr: int) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "understudy_runtime.cli", *arguments],
+            [sys.executable, *arguments],
             cwd=self.at,
             env=_environment() | self.env,
             stdin=subprocess.PIPE,

@@ -59,6 +59,12 @@ def understudy(
     ] = False,
 ) -> None:
     """Durable workflows and actors in plain Python."""
+    from understudy_runtime.cli.output import note
+    from understudy_runtime.cli.refusals import refusals
+    from understudy_runtime.pythons import check
+
+    with refusals():
+        check(lambda words: note(f"understudy: {words}"))
 
 
 @app.command()

@@ -7,6 +7,7 @@ of ours.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -21,6 +22,7 @@ from understudy_runtime.node.clocks import SystemClock
 from understudy_runtime.node.doors import LocalDoor
 from understudy_runtime.node.node import Node, Settings, running
 from understudy_runtime.node.seat import Clustering
+from understudy_runtime.pythons import check
 from understudy_runtime.storage.urls import open_url
 
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -147,5 +149,6 @@ async def open_embedded(
     apps: Sequence[App], store: str, *, namespace: str = "default"
 ) -> AsyncGenerator[LocalDoor, None]:
     """What `understudy.embedded` opens."""
+    check(logging.getLogger("understudy.node").warning)
     async with open_node(apps, open_url(store), Settings(namespace=namespace), SystemClock) as opened:
         yield opened.door
