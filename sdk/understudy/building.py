@@ -34,7 +34,7 @@ class Deferred(Generic[T]):
 
     def __init__(self, make: Callable[[Mapping[str, Any]], T], names_in_scope: Mapping[str, Any]) -> None:
         self._make = make
-        self._names_in_scope = names_in_scope
+        self._names_in_scope: Mapping[str, Any] = names_in_scope
         self._value: T | None = None
         with suppress(Unresolved):
             self.get()

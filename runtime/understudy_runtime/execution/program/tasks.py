@@ -83,7 +83,7 @@ class EagerRunTask(RunTask[T]):
         self.context = context
         held.add(self)
         try:
-            asyncio.Task.__init__(self, coro, loop=loop, name=name, context=context, **_EAGERLY)
+            super(RunTask, self).__init__(coro, loop=loop, name=name, context=context, **_EAGERLY)
         except BaseException:
             if not self.done():  # not a coroutine, or a context that is entered already: no task came of it
                 held.items.remove(self)
