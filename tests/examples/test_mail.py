@@ -7,6 +7,7 @@ import json
 import mailbox
 import socket
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -14,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # it asks typing for a name that CPython 3.15 warns of
+    from aiosmtpd.controller import Controller
 
 from examples import mail as example
 from examples.mail import Issue, Relay

@@ -165,7 +165,8 @@ class NodeProcess:
             with urllib.request.urlopen(f"http://{host}{path}", timeout=PATIENCE_S) as response:
                 return Page(response.status, response.read().decode())
         except urllib.error.HTTPError as error:
-            return Page(error.code, error.read().decode())
+            with error:
+                return Page(error.code, error.read().decode())
 
     # --- what is done to it
 

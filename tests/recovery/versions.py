@@ -3,11 +3,11 @@
     python -m tests.recovery.versions begin FOLDER
     python -m tests.recovery.versions end FOLDER
 
-`begin` begins a run of every shape in a store of this version's own, and is killed in the midst of them. Then it goes on
-with the store that all versions share, and is killed there, too. `end` brings every store in the folder to its end, each
-from a copy, and replays all of its runs strictly. `.ci/run` calls `begin` under each version, oldest first, and then `end`
-under each. A run may come to another result than elsewhere, for what ends first is chance. It must never be held, and
-what it did must be what it does when replayed.
+`begin` begins a run of every shape in a store of this version's own, and is killed in the midst of them. Then it goes
+on with the store that all versions share, and is killed there, too. `end` brings every store in the folder to its end,
+each from a copy, and replays all of its runs strictly. `.ci/run` calls `begin` under each version, oldest first, and
+then `end` under each. A run may come to another result than elsewhere, for what ends first is chance. It must never be
+held, and what it did must be what it does when replayed.
 """
 
 from __future__ import annotations
@@ -83,22 +83,25 @@ async def _fault(client: Client, run: RunHandle[list[str]]) -> str:
     return f"{run.run_id}: {diff}" if diff else ""
 
 
-def main(what: str, folder: Path) -> int:
-    if what == "begin":
-        for name, seconds in ((HERE, 1.0), (SHARED, 0.5)):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-            if os.fork() == 0:
-                asyncio.run(begin(folder / name / "state.db", seconds))
-            assert os.waitstatus_to_exitcode(os.wait()[1]) == 9
-        return 0
-    failed = False
-    for store in sorted(folder.glob("*/state.db")):
-        faults = asyncio.run(end(store))
-        failed = failed or bool(faults)
-        print(f"{HERE} goes on with {store.parent.name}: {len(names())} runs, {len(faults)} at fault")
-        print("\n".join(faults))
-    return int(failed)
+def begin_all(folder: Path) -> None:
+    for name, seconds in ((HERE, 1.0), (SHARED, 0.5)):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        if os.fork() == 0:
+            asyncio.run(begin(folder / name / "state.db", seconds))
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == 9
+
+
+async def end_all(stores: list[Path]) -> bool:
+    """Whether every run of every store came to its end."""
+    faults = await asyncio.gather(*map(end, stores))
+    for store, found in zip(stores, faults, strict=True):
+        print(f"{HERE} goes on with {store.parent.name}: {len(names())} runs, {len(found)} at fault", *found, sep="\n")
+    return not any(faults)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2])))
+    _, what, where = sys.argv
+    if what == "begin":
+        begin_all(Path(where))
+    else:
+        sys.exit(not asyncio.run(end_all(sorted(Path(where).glob("*/state.db")))))

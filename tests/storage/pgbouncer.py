@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -80,7 +81,7 @@ class PgBouncer:
     def stop(self) -> None:
         """At once, whoever is in the middle of a transaction."""
         if self._process is not None:
-            self._process.terminate()
+            self._process.send_signal(signal.SIGQUIT)  # SIGTERM waits for clients since PgBouncer 1.23
             self._process.wait()
             self._process = None
 

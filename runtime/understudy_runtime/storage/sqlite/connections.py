@@ -82,10 +82,11 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     """Open an existing store to read. StoreError if it is missing or no understudy store."""
     _check_sqlite()
     try:
-        if not path.exists():
-            raise NoStore(f"there is no store at {path}: check the path, or start a run to make it")
+        path.stat()  # since CPython 3.14 `exists` says no where one may not look
         _check_file(path)
         return _open_reader(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NoStore(f"there is no store at {path}: check the path, or start a run to make it") from None
     except (sqlite3.Error, OSError) as error:
         raise StoreError(explain(path, error)) from error
 
