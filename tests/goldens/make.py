@@ -21,6 +21,7 @@ from msgspec import Raw
 from tests.goldens import formats
 from tests.goldens.filling import COUNTS, expanded, variants
 from tests.goldens.lines import Line, file_of, read, write
+from tests.goldens.machines import driven, said
 from tests.goldens.peers import ENVELOPES, OWN, THEIRS, judged, large_values, on_the_wire
 from understudy_runtime.actors import journal
 from understudy_runtime.core.peering import Batch, Opening
@@ -62,21 +63,27 @@ def envelopes() -> Iterator[Line]:
 
 
 def hellos() -> Iterator[Line]:
-    hello = peer_wire.to_hello(OWN, "n2", "life-2", Opening(7, 2**63, 9, 10_000))
-    yield Line("frame", "hello", on_the_wire(hello), expanded(peer_wire.opening(hello.hello)))
+    first = peer_wire.to_hello(OWN, "n2", "life-2", Opening(7, 2**63, 9, 10_000))
+    yield Line("frame", "hello", on_the_wire(first), expanded(peer_wire.opening(first.hello)))
     frame = peer_wire.to_frame(Batch(3, [envelope_wire.to_envelope(Noted(5))], 2**40, 10_000))
     yield Line("frame", "batch", on_the_wire(frame))
     yield Line("frame", "ping", on_the_wire(peer_wire.to_frame(Batch(1, [], 0, 0))))
-    for name, said in judged().items():
-        refused = peer_wire.judge(THEIRS, said)
+    for name, hello in judged().items():
+        refused = peer_wire.judge(THEIRS, hello)
         why = None if refused is None else [refused.code.name, refused.reason]
-        yield Line("judged", name, on_the_wire(said), why)
+        yield Line("judged", name, on_the_wire(hello), why)
+
+
+def snapshots() -> Iterator[Line]:
+    for each in driven():
+        yield Line(each.machine, each.name, Raw(each.snapshot), said(each.machine, each.snapshot, each.now))
 
 
 PARTS: Final[dict[str, Callable[[], Iterator[Line]]]] = {
     **{name: partial(of_format, name) for name in formats.FORMATS},
     "kinds": kinds_of_records,
     "rows": rows,
+    "snapshots": snapshots,
     "envelopes": envelopes,
     "hellos": hellos,
 }
