@@ -23,6 +23,7 @@ from tests.goldens.filling import COUNTS, expanded, variants
 from tests.goldens.lines import Line, file_of, read, write
 from tests.goldens.machines import driven, said
 from tests.goldens.peers import ENVELOPES, OWN, THEIRS, judged, large_values, on_the_wire
+from tests.goldens.tables import tables
 from understudy_runtime.actors import journal
 from understudy_runtime.core.peering import Batch, Opening
 from understudy_runtime.core.transport import Envelope, Noted
@@ -79,6 +80,12 @@ def snapshots() -> Iterator[Line]:
         yield Line(each.machine, each.name, Raw(each.snapshot), said(each.machine, each.snapshot, each.now))
 
 
+def rows_of_tables() -> Iterator[Line]:
+    for table, found in tables().items():
+        for name, row in found.items():
+            yield Line(table, name, NULL, row)
+
+
 PARTS: Final[dict[str, Callable[[], Iterator[Line]]]] = {
     **{name: partial(of_format, name) for name in formats.FORMATS},
     "kinds": kinds_of_records,
@@ -86,6 +93,7 @@ PARTS: Final[dict[str, Callable[[], Iterator[Line]]]] = {
     "snapshots": snapshots,
     "envelopes": envelopes,
     "hellos": hellos,
+    "tables": rows_of_tables,
 }
 
 
