@@ -23,6 +23,7 @@ from tests.goldens.filling import COUNTS, expanded, variants
 from tests.goldens.lines import Line, file_of, read, write
 from tests.goldens.machines import driven, said
 from tests.goldens.peers import ENVELOPES, OWN, THEIRS, judged, large_values, on_the_wire
+from tests.goldens.surface import fields, public, row, structs
 from tests.goldens.tables import tables
 from understudy_runtime.actors import journal
 from understudy_runtime.core.peering import Batch, Opening
@@ -82,8 +83,18 @@ def snapshots() -> Iterator[Line]:
 
 def rows_of_tables() -> Iterator[Line]:
     for table, found in tables().items():
-        for name, row in found.items():
-            yield Line(table, name, NULL, row)
+        for name, decided in found.items():
+            yield Line(table, name, NULL, decided)
+
+
+def surface() -> Iterator[Line]:
+    for module, name, value in public():
+        yield Line(module, name, NULL, row(value))
+
+
+def fields_of_types() -> Iterator[Line]:
+    for name, kind in structs().items():
+        yield Line("understudy", name, NULL, fields(kind))
 
 
 PARTS: Final[dict[str, Callable[[], Iterator[Line]]]] = {
@@ -94,6 +105,8 @@ PARTS: Final[dict[str, Callable[[], Iterator[Line]]]] = {
     "envelopes": envelopes,
     "hellos": hellos,
     "tables": rows_of_tables,
+    "surface": surface,
+    "fields": fields_of_types,
 }
 
 
