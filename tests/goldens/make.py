@@ -18,7 +18,7 @@ from typing import Final, cast
 
 from msgspec import Raw
 
-from tests.goldens import formats
+from tests.goldens import formats, protocol
 from tests.goldens.filling import COUNTS, expanded, variants
 from tests.goldens.lines import Line, file_of, read, write
 from tests.goldens.machines import driven, said
@@ -97,6 +97,17 @@ def fields_of_types() -> Iterator[Line]:
         yield Line("understudy", name, NULL, fields(kind))
 
 
+def descriptors() -> Iterator[Line]:
+    for kind, name, declared in protocol.described():
+        yield Line(kind, name, NULL, declared)
+
+
+def protocol_messages() -> Iterator[Line]:
+    for kind in protocol.messages():
+        for variant, message in protocol.variants(kind):
+            yield Line(kind.full_name, variant, on_the_wire(message))
+
+
 PARTS: Final[dict[str, Callable[[], Iterator[Line]]]] = {
     **{name: partial(of_format, name) for name in formats.FORMATS},
     "kinds": kinds_of_records,
@@ -105,6 +116,8 @@ PARTS: Final[dict[str, Callable[[], Iterator[Line]]]] = {
     "envelopes": envelopes,
     "hellos": hellos,
     "tables": rows_of_tables,
+    "descriptors": descriptors,
+    "protocol": protocol_messages,
     "surface": surface,
     "fields": fields_of_types,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from google.protobuf import message_factory
@@ -42,7 +42,7 @@ UNKNOWN: Final = b"\xfa\x3f\x03new"
 """Field 1023, a text, which no message has: as one that a later release has added."""
 TIMES: Final = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 EDGES: Final[dict[int, tuple[Any, ...]]] = {
-    FieldDescriptor.TYPE_STRING: ('é"\\\n\u2028😀', "\x00", "x" * 300),
+    FieldDescriptor.TYPE_STRING: ('é"\\\n\u2028😀', "\x00", "x" * 20),
     FieldDescriptor.TYPE_BYTES: (b"\xff\x00", b"", b'{"args":[1],"kwargs":{}}'),
     FieldDescriptor.TYPE_INT64: (2**63 - 1, -(2**63)),
     FieldDescriptor.TYPE_INT32: (2**31 - 1, -(2**31)),
@@ -83,38 +83,42 @@ def enums() -> list[EnumDescriptor]:
 
 
 def variants(kind: Descriptor) -> Iterator[tuple[str, Message]]:
-    """Instances of this type by the names of their variants: one for each member of a oneof, and of an enum."""
+    """Instances of this type by the names of their variants: as many as it takes to choose once all there is in it.
+
+    What is in the messages inside of it is chosen where these are made for themselves.
+    """
     yield "empty", message_factory.GetMessageClass(kind)()
-    yield "filled", filled(kind)
     yield "edge", Edges().message(kind)
-    for oneof in kind.oneofs:
-        for field in oneof.fields:
-            if len(oneof.fields) > 1:
-                yield f"{oneof.name}={field.name}", Filling({oneof.full_name: field.name}).message(kind)
-    for field in kind.fields:
-        if field.enum_type is not None:
-            for value in field.enum_type.values:
-                yield f"{field.name}={value.name}", _with(kind, field, value.number)
+    for choice in range(max([1, *_choices_of(kind)])):
+        yield str(choice), Filling(choice).message(kind)
 
 
-def filled(kind: Descriptor) -> Message:
-    return Filling().message(kind)
+def filled(kind: Descriptor, choice: int = -1) -> Message:
+    return Filling(choice).message(kind)
 
 
-def _with(kind: Descriptor, field: FieldDescriptor, number: int) -> Message:
-    message = message_factory.GetMessageClass(kind)()
-    if field.is_repeated:
-        getattr(message, field.name).append(number)
-    else:
-        setattr(message, field.name, number)
-    return message
+def choices(kind: Descriptor, seen: frozenset[str] = frozenset()) -> int:
+    """The most values of an enum, or members of a oneof, that there are to choose from in it, at any depth."""
+    if kind.full_name in seen:
+        return 1
+    inner = [each.message_type for each in kind.fields if each.message_type is not None]
+    return max([1, *_choices_of(kind), *(choices(each, seen | {kind.full_name}) for each in inner)])
+
+
+def _choices_of(kind: Descriptor) -> list[int]:
+    enums_in_it = [each.enum_type for each in kind.fields if each.enum_type is not None]
+    return [len(each.fields) for each in kind.oneofs] + [len(each.values) for each in enums_in_it]
 
 
 class Filling:
-    """Counts on, so that no two numbers or texts are the same. `chosen` are the members of oneofs, else the last."""
+    """Counts on, so that no two numbers or texts are the same. Of each enum and oneof it takes the `choice`-th.
 
-    def __init__(self, chosen: dict[str, str] | None = None) -> None:
-        self._chosen = chosen or {}
+    `given` has values for some fields, by name.
+    """
+
+    def __init__(self, choice: int = -1, given: Mapping[str, Any] | None = None) -> None:
+        self._choice = choice
+        self._given = given or {}
         self._count = 10
 
     def message(self, kind: Descriptor, depth: int = 0) -> Message:
@@ -126,23 +130,18 @@ class Filling:
 
     def _is_chosen(self, field: FieldDescriptor) -> bool:
         oneof = field.containing_oneof
-        return oneof is None or self._chosen.get(oneof.full_name, oneof.fields[-1].name) == field.name
+        return oneof is None or oneof.fields[self._choice % len(oneof.fields)].name == field.name
 
     def _set(self, message: Message, field: FieldDescriptor, depth: int) -> None:
         kind = field.message_type
         if kind is not None and kind.GetOptions().map_entry:
             entry = kind.fields_by_name
-            target = getattr(message, field.name)
-            key, value = self.plain(entry["key"]), entry["value"]
-            if value.message_type is None:
-                target[key] = self.plain(value)
-            else:
-                target[key].CopyFrom(self.message(value.message_type, depth + 1))
+            getattr(message, field.name)[self.plain(entry["key"])] = self.plain(entry["value"])
         elif field.is_repeated:
             values = [self._value(field, depth) for _ in range(2)]
             getattr(message, field.name).extend(values)
-        elif field.message_type is not None:
-            getattr(message, field.name).CopyFrom(self.message(field.message_type, depth + 1))
+        elif kind is not None:
+            getattr(message, field.name).CopyFrom(self.message(kind, depth + 1))
         else:
             setattr(message, field.name, self.plain(field))
 
@@ -151,6 +150,8 @@ class Filling:
 
     def plain(self, field: FieldDescriptor) -> Any:
         self._count += 1
+        if field.name in self._given:
+            return self._given[field.name]
         match field.type:
             case FieldDescriptor.TYPE_STRING:
                 return f"{field.name}-{self._count}"
@@ -159,7 +160,7 @@ class Filling:
             case FieldDescriptor.TYPE_BOOL:
                 return True
             case FieldDescriptor.TYPE_ENUM if field.enum_type is not None:
-                return field.enum_type.values[-1].number
+                return field.enum_type.values[self._choice % len(field.enum_type.values)].number
             case FieldDescriptor.TYPE_DOUBLE:
                 return self._count + 0.5
             case _:
@@ -172,6 +173,27 @@ class Edges(Filling):
     def plain(self, field: FieldDescriptor) -> Any:
         self._count += 1
         limits = EDGES[field.type]
-        value = limits[self._count % len(limits)]
         is_time = field.containing_type is not None and field.containing_type.full_name in TIMES
-        return self._count if is_time else value
+        return self._count if is_time else limits[self._count % len(limits)]
+
+
+# --- descriptors
+
+
+def described() -> Iterator[tuple[str, str, Any]]:
+    """Kind, full name, and what is declared, of every message, enum and service."""
+    for kind in messages():
+        yield "message", kind.full_name, {each.name: _declared(each) for each in kind.fields}
+    for enum in enums():
+        yield "enum", enum.full_name, {each.name: each.number for each in enum.values}
+    for method in methods():
+        streams = [method.client_streaming, method.server_streaming]
+        yield "method", path_of(method), [method.input_type.full_name, method.output_type.full_name, *streams]
+
+
+def _declared(field: FieldDescriptor) -> list[Any]:
+    """Number, type, of what, whether repeated, whether it can be absent, and the oneof that it is in."""
+    kind = field.message_type or field.enum_type
+    oneof = "" if field.containing_oneof is None else field.containing_oneof.name
+    named = "" if kind is None else kind.full_name
+    return [field.number, field.type, named, field.is_repeated, field.has_presence, oneof]
