@@ -8,7 +8,8 @@ NAME=X   as `least`, with one field set to one of its alternatives (each literal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any, Final
 
@@ -38,10 +39,20 @@ def variants(kind: type[msgspec.Struct], integers: Sequence[int] = INTEGERS) -> 
 
 
 class Filling:
-    """Counts on, so that no two numbers or texts are the same."""
+    """Counts on, so that no two numbers or texts are the same.
 
-    def __init__(self) -> None:
+    Of literals it takes the last, or the `choice`-th; with an odd `choice`, what may be absent is. `stand_ins` are made
+    in place of types that say only what is needed.
+    """
+
+    def __init__(self, choice: int | None = None, stand_ins: Mapping[Any, type[Any]] | None = None) -> None:
+        self._choice = choice
+        self._stand_ins = stand_ins or {}
         self._count = 10
+
+    def of(self, kind: Any, name: str = "value") -> Any:
+        """Of any type that msgspec knows."""
+        return self.value(inspect.type_info(kind), name)
 
     def struct(self, kind: type[msgspec.Struct], *, required_only: bool = False) -> msgspec.Struct:
         fields = [field for field in _fields(kind) if field.required or not required_only]
@@ -58,9 +69,15 @@ class Filling:
             case inspect.StructType():
                 return self.struct(kind.cls)
             case inspect.LiteralType():
-                return kind.values[-1]
+                return kind.values[-1 if self._choice is None else self._choice % len(kind.values)]
             case inspect.UnionType():
-                return self.value(_members(kind)[0], name)
+                members = _members(kind)
+                absent = self._choice is not None and self._choice % 2 and len(members) < len(kind.types)
+                return None if absent else self.value(members[0], name)
+            case inspect.CustomType():
+                return self.of(self._stand_ins[kind.cls])
+            case inspect.NamedTupleType():
+                return kind.cls(**{field.name: self.field(field) for field in kind.fields})
             case inspect.ListType() | inspect.VarTupleType() | inspect.FrozenSetType() | inspect.SetType():
                 return _collection(kind)(self.items(kind.item_type, name))
             case inspect.CollectionType():
@@ -120,6 +137,47 @@ class Edges(Filling):
                 return super().plain(kind, name)
 
 
+def plain(value: Any) -> Any:
+    """The value as JSON, without what tells its types."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def rebuilt(kind: inspect.Type, value: Any, stand_ins: Mapping[Any, type[Any]]) -> Any:
+    """What `plain` was made of. msgspec decodes all but values in JSON that may be absent, and what stands in."""
+    match kind:
+        case inspect.StructType() | inspect.NamedTupleType():
+            known = _known(kind, value)
+            return kind.cls(
+                **{
+                    each.name: rebuilt(each.type, known[each.name], stand_ins)
+                    for each in kind.fields
+                    if each.name in known
+                }
+            )
+        case inspect.CustomType():
+            return rebuilt(inspect.type_info(stand_ins[kind.cls]), value, stand_ins)
+        case inspect.UnionType():
+            return None if value is None else rebuilt(_members(kind)[0], value, stand_ins)
+        case inspect.RawType() | inspect.AnyType():
+            return Raw(msgspec.json.encode(value))
+        case inspect.TupleType():
+            parts = zip(kind.item_types, value, strict=True)
+            return tuple(rebuilt(each, part, stand_ins) for each, part in parts)
+        case inspect.ListType() | inspect.VarTupleType() | inspect.FrozenSetType():
+            return _collection(kind)([rebuilt(kind.item_type, each, stand_ins) for each in value])
+        case inspect.BytesType():
+            return b64decode(value)
+        case _:
+            return value
+
+
+def _known(kind: inspect.StructType | inspect.NamedTupleType, value: Any) -> dict[str, Any]:
+    """The fields by name; those of a tuple, which JSON has without names, in their order."""
+    if isinstance(kind, inspect.StructType):
+        return dict(value)
+    return dict(zip((each.name for each in kind.fields), value, strict=False))
+
+
 def expanded(value: Any) -> Any:
     """Every field, those at their defaults too, in plain JSON."""
     match value:
@@ -135,10 +193,17 @@ def expanded(value: Any) -> Any:
             return {str(key): expanded(each) for key, each in _items(value)}
         case frozenset() | set():
             return sorted(map(expanded, _each(value)), key=msgspec.json.encode)
+        case tuple() if names := _names(value):
+            return {name: expanded(each) for name, each in zip(names, _each(value), strict=True)}
         case list() | tuple():
             return [expanded(each) for each in _each(value)]
         case _:
             return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """The fields of a named tuple."""
+    return getattr(value, "_fields", ())
 
 
 def _items(value: Any) -> Sequence[tuple[Any, Any]]:

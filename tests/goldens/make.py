@@ -14,11 +14,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast
 
+import msgspec
 from msgspec import Raw
 
-from tests.goldens import formats, protocol
+from tests.goldens import conversions, formats, protocol
 from tests.goldens.filling import COUNTS, expanded, variants
 from tests.goldens.lines import Line, file_of, read, write
 from tests.goldens.machines import driven, said
@@ -108,6 +109,25 @@ def protocol_messages() -> Iterator[Line]:
             yield Line(kind.full_name, variant, on_the_wire(message))
 
 
+def node_calls() -> Iterator[Line]:
+    for name, variant, request, choice in conversions.requests():
+        given: dict[str, Any] = {}
+        done = conversions.carried_out(name, request, given, choice)
+        yield Line(name, variant, on_the_wire(request), {"given": given, **done})
+
+
+def client_calls() -> Iterator[Line]:
+    for name, variant, arguments, choice in conversions.calls_of_doors():
+        given: list[bytes] = []
+        done = conversions.asked(name, arguments, given, choice)
+        yield Line(name, variant, Raw(msgspec.json.encode(arguments)), {"given": given, **done})
+
+
+def work_calls() -> Iterator[Line]:
+    for name, variant, message in conversions.work():
+        yield Line(name, variant, on_the_wire(message), conversions.between_worker_and_node(name, message))
+
+
 PARTS: Final[dict[str, Callable[[], Iterator[Line]]]] = {
     **{name: partial(of_format, name) for name in formats.FORMATS},
     "kinds": kinds_of_records,
@@ -118,6 +138,9 @@ PARTS: Final[dict[str, Callable[[], Iterator[Line]]]] = {
     "tables": rows_of_tables,
     "descriptors": descriptors,
     "protocol": protocol_messages,
+    "node_calls": node_calls,
+    "client_calls": client_calls,
+    "work_calls": work_calls,
     "surface": surface,
     "fields": fields_of_types,
 }

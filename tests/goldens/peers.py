@@ -51,8 +51,12 @@ class Sent(msgspec.Struct, frozen=True):
 
 def on_the_wire(message: Message) -> Raw:
     data = message.SerializeToString(deterministic=True)
-    shown: Any = json_format.MessageToDict(message, preserving_proto_field_name=True)
-    return Raw(msgspec.json.encode(Sent(b64encode(data).decode(), shown)))
+    return Raw(msgspec.json.encode(Sent(b64encode(data).decode(), shown(message))))
+
+
+def shown(message: Message) -> Any:
+    """As JSON."""
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 
 def judged() -> dict[str, peers_pb2.PeerHello]:

@@ -150,8 +150,9 @@ class Filling:
 
     def plain(self, field: FieldDescriptor) -> Any:
         self._count += 1
-        if field.name in self._given:
-            return self._given[field.name]
+        given = self._given.get(field.name)
+        if type(given) is {FieldDescriptor.TYPE_STRING: str, FieldDescriptor.TYPE_BYTES: bytes}.get(field.type):
+            return given
         match field.type:
             case FieldDescriptor.TYPE_STRING:
                 return f"{field.name}-{self._count}"
