@@ -165,7 +165,7 @@ class Filling:
             case FieldDescriptor.TYPE_DOUBLE:
                 return self._count + 0.5
             case _:
-                return self._count
+                return self._count * 12_345_678 % 10**9 if field.name == "nanos" else self._count
 
 
 class Edges(Filling):
@@ -175,7 +175,7 @@ class Edges(Filling):
         self._count += 1
         limits = EDGES[field.type]
         is_time = field.containing_type is not None and field.containing_type.full_name in TIMES
-        return self._count if is_time else limits[self._count % len(limits)]
+        return super().plain(field) if is_time else limits[self._count % len(limits)]
 
 
 # --- descriptors
