@@ -279,7 +279,9 @@ def between_worker_and_node(name: str, message: Any) -> dict[str, Any]:
         match name:
             case "hello":
                 read: Any = work_wire.hello(message)
-                again: list[Message] = [work_wire.to_hello(read)]
+                # A label is read as its name too, and is said once: which of the two is a matter of chance.
+                said = msgspec.structs.replace(read, labels=frozenset(each for each in read.labels if "=" in each))
+                again: list[Message] = [work_wire.to_hello(said)]
             case "welcome":
                 read = work_wire.welcome(message)
                 again = [work_wire.to_welcome(read, 1)]

@@ -14,16 +14,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, cast
 
 import msgspec
 from msgspec import Raw
 
 from tests.goldens import conversions, formats, protocol
+from tests.goldens.commands import commands
 from tests.goldens.filling import COUNTS, expanded, variants
-from tests.goldens.lines import Line, file_of, read, write
+from tests.goldens.lines import DATA, Line, file_of, read, write
 from tests.goldens.machines import driven, said
 from tests.goldens.peers import ENVELOPES, OWN, THEIRS, judged, large_values, on_the_wire
+from tests.goldens.session import as_text, blocks
 from tests.goldens.surface import fields, public, row, structs
 from tests.goldens.tables import tables
 from understudy_runtime.actors import journal
@@ -128,6 +132,17 @@ def work_calls() -> Iterator[Line]:
         yield Line(name, variant, on_the_wire(message), conversions.between_worker_and_node(name, message))
 
 
+def typed() -> Iterator[Line]:
+    for name, declared in commands():
+        yield Line("command", name, NULL, declared)
+
+
+def write_session() -> None:
+    """The one that is text as it stands, because it is read like a book."""
+    with TemporaryDirectory() as folder:
+        (DATA / "session.txt").write_text(as_text(blocks(Path(folder))), encoding="utf-8")
+
+
 PARTS: Final[dict[str, Callable[[], Iterator[Line]]]] = {
     **{name: partial(of_format, name) for name in formats.FORMATS},
     "kinds": kinds_of_records,
@@ -138,6 +153,7 @@ PARTS: Final[dict[str, Callable[[], Iterator[Line]]]] = {
     "tables": rows_of_tables,
     "descriptors": descriptors,
     "protocol": protocol_messages,
+    "commands": typed,
     "node_calls": node_calls,
     "client_calls": client_calls,
     "work_calls": work_calls,
@@ -148,10 +164,14 @@ PARTS: Final[dict[str, Callable[[], Iterator[Line]]]] = {
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all if none is named")
+    options.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}, session; all if none is named"
+    )
     options.add_argument("--add", action="store_true", help="keep the lines that there are")
     given = options.parse_args()
-    for part in given.parts or PARTS:
+    if "session" in given.parts or not given.parts:
+        write_session()
+    for part in [part for part in given.parts or PARTS if part != "session"]:
         kept = read(part) if given.add and file_of(part).exists() else []
         known = {line.of for line in kept}
         write(part, [*kept, *(line for line in PARTS[part]() if line.of not in known)])
