@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,9 @@ from typing import Final, NamedTuple
 
 from tests.cli.conftest import Ended
 from tests.node.nodes import NodeProcess, environment
+from understudy_runtime.core.completion import completion_token
+from understudy_runtime.core.keys import run_key
+from understudy_runtime.core.messages import Token
 
 DESK: Final = """
 from understudy import Actor, App, Health, Resource, handler, lock, readonly, semaphore, wait_until
@@ -132,6 +134,8 @@ MASKS: Final = (
     (r"(?<=failed, )\d+(\.\d+)? (s|ms|min)\b", "DURATION"),
     (r"\bW[yJ][A-Za-z0-9_-]{20,}", "TOKEN"),
     (r"us_[A-Za-z0-9_-]{40,}", "TOKEN"),
+    (r'"bytes": \d+', '"bytes": SIZE'),
+    (r"\b[\d.,]+ (bytes|KiB|MiB|KB|MB)\b", "SIZE"),
     (r'"version": "[^"]*"', '"version": "VERSION"'),
     (r" {3,}(?=\S)", "  "),
 )
@@ -160,6 +164,11 @@ class Step(NamedTuple):
 
 def step(command: str, *more: str, json: bool = False, out_only: bool = False, until: str = "") -> Step:
     return Step((*command.split(), *more), json, out_only, until)
+
+
+def _token(run_id: str) -> str:
+    """By which the first job of a run can be completed."""
+    return completion_token(Token(run_key("default", run_id), 1, 1, 1, 0))
 
 
 AT_NODE: Final = (
@@ -233,6 +242,15 @@ AT_NODE: Final = (
     step("jobs list", json=True, until="open"),
     step("jobs list --run copying --status open", json=True),
     step("jobs show copying 1", json=True),
+    step("runs start copy --id printed --input", '["q"]'),
+    step("jobs list --run printed", until="open"),
+    step(f"jobs complete {_token('printed')} --result 5"),
+    step("runs wait printed", out_only=True),
+    step(f"jobs complete {_token('printed')} --result 6"),
+    step("runs start copy --id jammed --input", '["r"]'),
+    step("jobs list --run jammed", until="open"),
+    step(f"jobs fail {_token('jammed')} jammed --type PaperJam"),
+    step("runs wait jammed"),
     step("jobs settle copying 1 --absent"),
     step("jobs show copying 9"),
     step("jobs complete nonsense"),
@@ -251,11 +269,15 @@ AT_NODE: Final = (
     step("schedules delete often"),
     step("schedules show nobody"),
     step("schedules trigger nobody"),
+    step("schedules trigger nightly"),
+    step("schedules show nightly --json", until='"succeeded": 1'),
     step("nodes drain nobody"),
     step("runs list --limit 0"),
     step("runs fly"),
     step("fly"),
+    step("nodes drain n1 --grace-s 5"),
 )
+"""In the end the node leaves."""
 ON_FILE: Final = (
     step("runs list", json=True),
     step("runs show sum", json=True),
@@ -321,7 +343,6 @@ def blocks(at: Path) -> Iterator[Block]:
         with closing(NodeProcess(at, ("node", "desk.py:app", *_STORE, "--name", "n1", *_LISTEN))) as node:
             commands.env["UNDERSTUDY_CONNECT"] = node.address
             yield from _taken(commands, "node", AT_NODE, at)
-            node.signal(signal.SIGTERM)
             node.ended()
     with closing(Commands(at)) as commands:
         yield from _taken(commands, "file", ON_FILE, at, _STORE)
@@ -393,12 +414,6 @@ def _shown(ended: Ended, each: Step, at: Path) -> str:
 
 def as_text(session: Iterable[Block]) -> str:
     return "\n".join(f"{block.command}\n{block.text}" for block in session)
-
-
-def read_text(text: str) -> list[Block]:
-    """Of what `as_text` has written."""
-    parts = re.split(r"(?m)^(?=(?:elsewhere|node|file)\$ )", text)[1:]
-    return [Block(*part.removesuffix("\n").split("\n", 1)) for part in parts[:-1]] + [Block(*parts[-1].split("\n", 1))]
 
 
 def masked(text: str, at: Path) -> str:

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 
 from tests.goldens.protocol import filled, methods, path_of
 from understudy import errors
+from understudy.codec import CallCodec
 from understudy.errors import Overloaded
 from understudy.remote.errors import of_error
 from understudy_proto.v1 import values_pb2
@@ -58,6 +59,7 @@ def tables() -> dict[str, dict[str, Any]]:
         "limits": _limits(),
         "shards": {key.encode(errors="backslashreplace").decode(): _shards(key) for key in KEYS},
         "tokens": _tokens(),
+        "digests": {name: _encoded(*call) for name, call in CALLS.items()},
     }
 
 
@@ -235,6 +237,24 @@ def _tokens() -> dict[str, Any]:
     page, seq = wire.token((1.5, "r/1")), wire.token(7)
     assert (wire.before(page), wire.after(seq)) == ((1.5, "r/1"), 7)
     return {"completion": completion, "page of runs": page, "page of turns": seq}
+
+
+async def _called(number: int, text: str = "", *more: float, by_name: list[int] | None = None) -> None:
+    """What is called."""
+
+
+CALLS: Final[dict[str, tuple[tuple[Any, ...], dict[str, Any]]]] = {
+    "least": ((1,), {}),
+    "by name": ((), {"text": "é", "number": 2}),
+    "all": ((1, "a", 1.5, 2.0), {"by_name": [1, 2]}),
+    "edges": ((2**53 + 1, "\u2028\x00😀"), {}),
+}
+
+
+def _encoded(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    """A call as journals hold it, and the digest by which a finished one is known again."""
+    data, digest = CallCodec(_called, name="called").encode(args, kwargs)
+    return [data.decode(), digest]
 
 
 def wire_form(message: Any) -> Any:

@@ -5,6 +5,8 @@ What is not tried here: terminals, progress and signals, which `tests/cli` has.
 
 from __future__ import annotations
 
+import difflib
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -12,11 +14,10 @@ import pytest
 
 from tests.goldens.commands import commands
 from tests.goldens.lines import DATA, Line, read
-from tests.goldens.session import Block, blocks, read_text
+from tests.goldens.session import as_text, blocks
 from tests.goldens.test_formats import missing
 
 TYPED: Final = read("commands")
-SESSION: Final = read_text((DATA / "session.txt").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +36,9 @@ def test_what_is_new_is_not_needed(now: dict[str, Any]) -> None:
             assert name in line.whole["parameters"] or not parameter["required"], f"{line.variant}: {name}"
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Block]:
-    return dict(enumerate(blocks(tmp_path_factory.mktemp("session"))))
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(len(SESSION)), ids=[block.command for block in SESSION])
-def test_a_command_says_what_it_said(number: int, session: dict[int, Block]) -> None:
-    golden, now = SESSION[number], session[number]
-    assert now.command == golden.command
-    assert now.text == golden.text
+def test_a_session_reads_as_it_did(tmp_path: Path) -> None:
+    """All of it in one test: with several processes of pytest, each would go through the session for its part."""
+    golden = (DATA / "session.txt").read_text(encoding="utf-8").splitlines()
+    now = as_text(blocks(tmp_path)).splitlines()
+    assert "\n".join(difflib.unified_diff(golden, now, "as it was", "as it is now", lineterm="", n=8)) == ""
