@@ -57,8 +57,8 @@ def test_no_type_has_gone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_there_is_a_golden_of_every_type_or_it_is_new(name: str) -> None:
-    """Of a new type, `python -m tests.goldens.make --add` writes one."""
+def test_every_type_has_a_golden(name: str) -> None:
+    """For a new type, `python -m tests.goldens.make --add` writes one."""
     assert set(FORMATS[name].kinds) - {line.of for line in read(name)} == set()
 
 
