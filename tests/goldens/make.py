@@ -6,8 +6,8 @@
 The files in `data` were written by the code of commit 865bdf8. They are the promise that what this release wrote can
 be read by all that come after it, so they are not written anew when code changes: only the tests beside them read
 them. A format that is new gets lines of its own, written by the first release that has it: `--add` keeps all lines
-that there are and writes only those of names that are not known yet. Where output is meant to change, such as the words of a
-message, the line is changed by hand, and the commit says why.
+that there are and writes only those of names that are not known yet. Where output is meant to change, such as the
+words of a message, the line is changed by hand, and the commit says why.
 """
 
 from __future__ import annotations
