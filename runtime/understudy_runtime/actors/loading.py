@@ -9,26 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
-import structlog
 
 from understudy_runtime.actors import journal
 from understudy_runtime.actors.cell import Cell, Envelope
 from understudy_runtime.core.messages import AnyMessage
 from understudy_runtime.core.ports import Loaded, Order, Program, Programs, StateUnfit, Store
 from understudy_runtime.core.records import Turn
-from understudy_runtime.core.replay import Activation, activations, changed_arguments, difference
+from understudy_runtime.core.replay import Activation, activations, difference
 
 MAX_LOADS: Final = 500
 """Actors read from the store at once."""
 REPLAY_SLICE: Final = 1_000
 """Activations replayed before the engine's loop gets a breath."""
 MAX_TURNS: Final = 1_000_000
-
-log = structlog.get_logger("understudy.engine")
 
 decode_message = msgspec.json.Decoder(AnyMessage).decode
 
@@ -134,18 +130,17 @@ class Loading:
         assert start is not None
         turns = await self.history(cell.key, start.seq - 1)
         history = list(activations(turns, start))
-        # Arguments count first, for calls of one task that change places are told apart by nothing else.
+        diffs: list[str] = []
         for order in self._programs.orders:
-            with suppress(Diverged):
-                cell.program = await self._replayed_in(order, cell, history, strict=True)
+            try:
+                cell.program = await self._replayed_in(order, cell, history)
+            except Diverged as diverged:
+                diffs.append(str(diverged))
+            else:
                 return None
-        try:
-            cell.program = await self._replayed_in("3.13", cell, history, strict=False)
-        except Diverged as diverged:
-            return str(diverged)
-        return None
+        return diffs[0]
 
-    async def _replayed_in(self, order: Order, cell: Cell, history: list[Activation], *, strict: bool) -> Program:
+    async def _replayed_in(self, order: Order, cell: Cell, history: list[Activation]) -> Program:
         machine, state = cell.machine, cell.state
         program = self._programs.create(cell.key, machine.facts(state).definition, machine.value(state), order)
         for count, activation in enumerate(history, 1):
@@ -153,7 +148,7 @@ class Loading:
                 cell.undelivered = activation.inputs
                 break
             try:
-                _repeat(cell, program, activation, strict=strict)
+                _repeat(program, activation)
             except (Diverged, HeldAgain):
                 program.evict()
                 raise
@@ -170,12 +165,10 @@ class HeldAgain(Exception):
     """The code was stopped once more, in the midst of what it did before. No other order would mend that."""
 
 
-def _repeat(cell: Cell, program: Program, then: Activation, *, strict: bool) -> None:
+def _repeat(program: Program, then: Activation) -> None:
     now = program.activate(then.at, then.inputs, then.commands)
     if now.held is not None:
         raise HeldAgain(f"turn {then.seq}: {now.held.detail}")
-    diff = difference(then.commands, now.commands, strict=strict)
+    diff = difference(then.commands, now.commands)
     if diff is not None:
         raise Diverged(f"turn {then.seq}: {diff}")
-    for name in changed_arguments(then.commands, now.commands):
-        log.warning("arguments differ on replay", actor=cell.key, call=name)

@@ -8,9 +8,10 @@ its release; what is left at the end was never handed over at all.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
+from msgspec import Raw
 
 from understudy_runtime.core.kinds import Command, Input
 from understudy_runtime.core.messages import ReplayFrom
@@ -24,6 +25,8 @@ from understudy_runtime.core.records.runs import Cancelled, Completed, Continued
 
 MAX_SHOWN: Final = 3
 """Commands shown around a divergence, to either side."""
+MAX_VALUE_SHOWN: Final = 500
+"""Characters of the arguments shown of each of these."""
 
 
 class Activation(msgspec.Struct):
@@ -87,70 +90,83 @@ def begins(record: AnyRecord, start: ReplayFrom) -> bool:
 def difference(recorded: list[AnyRecord], replayed: list[AnyRecord], *, strict: bool = False) -> str | None:
     """What differs between the commands of one activation then and now, as text for people; None: nothing does.
 
-    Commands are compared by kind and name. With `strict`, arguments count as well; in production a changed digest
-    (a field added with a default) must not stop a run.
+    Commands are compared by kind, name and arguments. With `strict`, what came of the code counts as well: results of
+    runs, replies, and states of actors.
     """
-    mine, theirs = _names(recorded, strict), _names(replayed, strict)
-    if mine == theirs:
+    mine, theirs = _compared(recorded), _compared(replayed)
+    pairs = list(zip(mine, theirs, strict=False))
+    at = next((i for i, (then, now) in enumerate(pairs) if not _same(then, now, strict)), len(pairs))
+    if at == len(mine) == len(theirs):
         return None
-    at = next((i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), min(len(mine), len(theirs)))
-    lines = [f"  {name}" for name in mine[max(0, at - MAX_SHOWN) : at]]
-    lines += [f"- {name}" for name in mine[at : at + MAX_SHOWN]] or ["- (nothing)"]
-    lines += [f"+ {name}" for name in theirs[at : at + MAX_SHOWN]] or ["+ (nothing)"]
+    shows_values = at < len(pairs) and mine[at].said == theirs[at].said
+    lines = [f"  {each.said}" for each in mine[max(0, at - MAX_SHOWN) : at]]
+    lines += [f"- {each.shown(shows_values)}" for each in mine[at : at + MAX_SHOWN]] or ["- (nothing)"]
+    lines += [f"+ {each.shown(shows_values)}" for each in theirs[at : at + MAX_SHOWN]] or ["+ (nothing)"]
     return "\n".join(["the journal says (-), the code now does (+):", *lines])
 
 
-def changed_arguments(recorded: list[AnyRecord], replayed: list[AnyRecord]) -> list[str]:
-    """Names of calls that are the same but for their arguments."""
-    return [
-        _name(a, strict=False)
-        for a, b in zip(recorded, replayed, strict=False)
-        if _name(a, strict=True) != _name(b, strict=True)
-    ]
+class _Command(NamedTuple):
+    """A command as it is compared: `said` to people, what stands for its arguments, and its `values` to be shown."""
+
+    said: str
+    arguments: str = ""
+    values: Raw | None = None
+    result: bytes = b""
+
+    def shown(self, with_values: bool) -> str:
+        if not with_values or self.values is None:
+            return self.said
+        text = bytes(self.values).decode(errors="replace")
+        return f"{self.said} {text if len(text) <= MAX_VALUE_SHOWN else text[:MAX_VALUE_SHOWN] + ' ...'}"
 
 
-def _names(records: list[AnyRecord], strict: bool) -> list[str]:
+def _compared(records: list[AnyRecord]) -> list[_Command]:
     # A warning may come of garbage being collected, which no replay repeats.
-    return [_name(record, strict) for record in records if type(record) is not Warned]
+    return [_command(record) for record in records if type(record) is not Warned]
 
 
-def _name(record: AnyRecord, strict: bool) -> str:
-    said, digest = _said(record)
-    return f"{said} [{digest}]" if strict and digest else said
+def _same(then: _Command, now: _Command, strict: bool) -> bool:
+    return then.said == now.said and then.arguments == now.arguments and not (strict and then.result != now.result)
 
 
-def _said(record: AnyRecord) -> tuple[str, str]:  # noqa: C901 - one line for each command
-    """What a command is to a person, and what stands for its arguments."""
+def _command(record: AnyRecord) -> _Command:  # noqa: C901 - one line for each command
     match record:
-        case TaskScheduled(call=call, task=name, digest=digest):
-            return f"call {call}: task {name}", digest
-        case ChildScheduled(call=call, workflow=name, digest=digest):
-            return f"call {call}: workflow {name}", digest
+        case TaskScheduled(call=call, task=name, digest=digest, args=args):
+            return _Command(f"call {call}: task {name}", digest, args)
+        case ChildScheduled(call=call, workflow=name, digest=digest, input=args):
+            return _Command(f"call {call}: workflow {name}", digest, args)
         case AskScheduled(call=call, to=to, handler=handler, ask=ask, args=args):
-            return f"call {call}: {'ask' if ask else 'tell'} {to} {handler}", bytes(args).decode()
-        case LeaseRequested(call=call, to=to, units=units, exclusive=exclusive, digest=digest):
-            return f"call {call}: lease {to}{' exclusively' if exclusive else ''}", f"{units} {digest}"
+            said = f"call {call}: {'ask' if ask else 'tell'} {to} {handler}"
+            return _Command(said, bytes(args).decode(errors="replace"), args)
+        case LeaseRequested(call=call, to=to, units=units, exclusive=exclusive, digest=digest, spec=spec):
+            said = f"call {call}: lease {to}{' exclusively' if exclusive else ''}"
+            return _Command(said, f"{units} {digest}", spec if isinstance(spec, Raw) else None)
         case LeaseEnded(call=call):
-            return f"end of lease {call}", ""
-        case OperationScheduled(call=call, lease=lease, operation=operation, digest=digest):
-            return f"call {call}: {operation} under lease {lease}", digest
+            return _Command(f"end of lease {call}")
+        case OperationScheduled(call=call, lease=lease, operation=operation, digest=digest, args=args):
+            return _Command(f"call {call}: {operation} under lease {lease}", digest, args)
         case CallCancelled(call=call):
-            return f"cancel call {call}", ""
-        case Replied(delivery=delivery, failure=failure):
-            return f"reply to message {delivery}{' with an error' if failure else ''}", ""
+            return _Command(f"cancel call {call}")
+        case Replied(delivery=delivery, failure=failure, result=result):
+            said = f"reply to message {delivery}{' with an error' if failure else ''}"
+            return _with_result(said, result)
         case TimerSet(at=at):
-            return ("no timer" if at is None else f"timer at {at:.6f}"), ""
-        case Completed():
-            return "return", ""
+            return _Command("no timer" if at is None else f"timer at {at:.6f}")
+        case Completed(result=result):
+            return _with_result("return", result)
         case Failed(failure=failure):
-            return f"raise {failure.type}", ""
+            return _Command(f"raise {failure.type}")
         case Cancelled():
-            return "end as cancelled", ""
-        case ContinuedAsNew(digest=digest):
-            return "continue as new", digest
+            return _Command("end as cancelled")
+        case ContinuedAsNew(digest=digest, input=given):
+            return _Command("continue as new", digest, given)
         case Patched(id=id):
-            return f"patch {id}", ""
+            return _Command(f"patch {id}")
         case StateSet(state=state):
-            return "new state", bytes(state).decode()
+            return _with_result("new state", state)
         case _:
-            return type(record).__name__, ""
+            return _Command(type(record).__name__)
+
+
+def _with_result(said: str, result: Raw | None) -> _Command:
+    return _Command(said, "", result, b"" if result is None else bytes(result))

@@ -18,6 +18,7 @@ from tests.corpus import NAMES, Do, Shape, with_cleanup
 from tests.execution.program.plays import did, diverging_replays, inputs_of, play, replay
 from understudy.errors import Evicted, NotDurable
 from understudy_runtime.execution.program import WorkflowLoop
+from understudy_runtime.execution.program.tasks import EagerRunTask
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")
 
@@ -210,10 +211,14 @@ def test_asyncio_create_task_passes_eager_start_on(loop: WorkflowLoop) -> None:
     assert outcome(loop, main())
 
 
-@pytest.mark.parametrize("make", [None, asyncio.Task], ids=["asyncio's", "made by hand"])
-def test_an_eager_factory_called_by_hand_is_refused_and_says_what_to_do_instead(loop: WorkflowLoop, make: Any) -> None:
+@pytest.mark.parametrize("constructor", [None, asyncio.tasks.Task], ids=["asyncio's", "made by hand"])
+def test_an_eager_factory_called_by_hand_is_refused_and_says_what_to_do_instead(
+    loop: WorkflowLoop, constructor: Any
+) -> None:
     names = vars(asyncio)
-    factory: Any = names["eager_task_factory"] if make is None else names["create_eager_task_factory"](make)
+    factory: Any = (
+        names["eager_task_factory"] if constructor is None else names["create_eager_task_factory"](constructor)
+    )
 
     async def main() -> None:
         idle = asyncio.sleep(0)
@@ -224,6 +229,17 @@ def test_an_eager_factory_called_by_hand_is_refused_and_says_what_to_do_instead(
 
     with pytest.raises(NotDurable, match=r"asyncio\.eager_task_factory\(\).*create_task\(\.\.\., eager_start=True\)"):
         outcome(loop, main())
+
+
+def test_an_eager_factory_of_tasks_as_workflow_code_names_them_makes_those_of_the_loop(loop: WorkflowLoop) -> None:
+    factory: Any = vars(asyncio)["create_eager_task_factory"](asyncio.Task)
+
+    async def main() -> tuple[type, bool]:
+        task = factory(asyncio.get_running_loop(), asyncio.sleep(0))
+        await task
+        return type(task), task.done()
+
+    assert outcome(loop, main()) == (EagerRunTask, True)
 
 
 def test_setting_a_task_factory_is_refused_and_says_what_to_do_instead(loop: WorkflowLoop) -> None:

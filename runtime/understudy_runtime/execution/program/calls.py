@@ -19,6 +19,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Raw
 
+from understudy.codec import CallCodec
 from understudy.context import Granted, LeaseRequest, current_leases
 from understudy.definitions import (
     HandlerDefinition,
@@ -37,7 +38,7 @@ from understudy.failures import (
     run_ended,
 )
 from understudy.options import TaskOptions
-from understudy_runtime.core.keys import id_of, name_of, namespace_of
+from understudy_runtime.core.keys import RESOURCE_PREFIX, id_of, name_of, namespace_of
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.records import AnyRecord
 from understudy_runtime.core.records.calls import (
@@ -61,6 +62,7 @@ answering: ContextVar[int] = ContextVar("understudy_answering", default=0)
 MAX_OPEN_CALLS: Final = 100_000
 """Calls that one execution may await at once."""
 
+_Call = TaskScheduled | ChildScheduled | AskScheduled | OperationScheduled
 Outcome = TaskSucceeded | TaskReused | TaskGaveUp | CallAnswered
 Settle = Callable[[Outcome], Any]
 """Turns an input into the call's result, or raises its error."""
@@ -101,6 +103,7 @@ class Calls:
         self._conditions: list[tuple[Callable[[], Any], Future[Any]]] = []
         self._patches: dict[str, bool] = {}
         self._recorded: Sequence[AnyRecord] | None = None
+        self._calls_then: dict[int, _Call | LeaseRequested] = {}
         self._random: Random | None = None
         self._leases: set[int] = set()
         self.resources: Mapping[str, ResourceDefinition] = {}
@@ -113,6 +116,9 @@ class Calls:
         """A new activation: what is asked for from now on goes into a fresh `commands`."""
         self.commands = []
         self._recorded = recorded
+        self._calls_then = (
+            {each.call: each for each in recorded if isinstance(each, _Call | LeaseRequested)} if recorded else {}
+        )
 
     def resolve(self, outcome: Outcome) -> None:
         """Hand a call its end. A call that was given up, or a result that came twice, is ignored."""
@@ -156,7 +162,7 @@ class Calls:
     ) -> Awaitable[Any]:
         data, digest = task.call.encode(args, kwargs)
         number = self._next()
-        self.commands.append(TaskScheduled(number, task.name, Raw(data), digest, options, self._leases_here()))
+        self._ask_for(TaskScheduled(number, task.name, Raw(data), digest, options, self._leases_here()), task.call)
 
         def settle(outcome: Outcome) -> Any:
             if isinstance(outcome, TaskGaveUp):
@@ -192,7 +198,7 @@ class Calls:
         data, _ = handler.call.encode(args, kwargs)
         number = self._next()
         to = self._address(key_suffix)
-        self.commands.append(AskScheduled(number, to, handler.name, Raw(data), delivery=answering.get()))
+        self._ask_for(AskScheduled(number, to, handler.name, Raw(data), delivery=answering.get()), handler.call)
 
         def settle(outcome: Outcome) -> Any:
             assert isinstance(outcome, CallAnswered)
@@ -204,7 +210,8 @@ class Calls:
 
     def tell(self, key_suffix: str, handler: HandlerDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         data, _ = handler.call.encode(args, kwargs)
-        self.commands.append(AskScheduled(self._next(), self._address(key_suffix), handler.name, Raw(data), ask=False))
+        to = self._address(key_suffix)
+        self._ask_for(AskScheduled(self._next(), to, handler.name, Raw(data), ask=False), handler.call)
 
     def remind(
         self,
@@ -224,19 +231,18 @@ class Calls:
     def request_lease(self, request: LeaseRequest) -> tuple[int, Awaitable[Granted]]:
         number = self._next()
         spec = Raw(request.spec.encode()) if request.spec else None
-        self.commands.append(
-            LeaseRequested(
-                number,
-                request.address,
-                request.units,
-                request.exclusive,
-                request.priority,
-                request.wait_s,
-                spec,
-                request.digest,
-                request.capacity,
-            )
+        asked = LeaseRequested(
+            number,
+            request.address,
+            request.units,
+            request.exclusive,
+            request.priority,
+            request.wait_s,
+            spec,
+            request.digest,
+            request.capacity,
         )
+        self.commands.append(self._lease_as_recorded(asked) if self._calls_then else asked)
 
         def settle(outcome: Outcome) -> Granted:
             assert isinstance(outcome, CallAnswered)
@@ -260,7 +266,7 @@ class Calls:
             raise LeaseLost(f"{operation.name}: the block that held the lease has ended; call operations inside it")
         data, digest = operation.call.encode(args, kwargs)
         call = self._next()
-        self.commands.append(OperationScheduled(call, number, operation.name, Raw(data), digest))
+        self._ask_for(OperationScheduled(call, number, operation.name, Raw(data), digest), operation.call)
 
         def settle(outcome: Outcome) -> Any:
             assert isinstance(outcome, CallAnswered)
@@ -315,6 +321,36 @@ class Calls:
 
     # ---
 
+    def _ask_for(self, command: _Call, codec: CallCodec) -> None:
+        self.commands.append(self._as_recorded(command, codec) if self._calls_then else command)
+
+    def _as_recorded(self, command: _Call, codec: CallCodec) -> _Call:
+        """The recorded arguments in the place of the command's, if they are equal in the types that the code has now.
+
+        So a field that was added with a default is no divergence, and any other argument is one.
+        """
+        then = self._calls_then.get(command.call)
+        if then is None or then.__struct_fields__ != command.__struct_fields__:
+            return command
+        field = "input" if isinstance(command, ChildScheduled) else "args"
+        recorded, asked = getattr(then, field), getattr(command, field)
+        if recorded == asked or not _are_equal(recorded, asked, codec):
+            return command
+        changed = {name: getattr(then, name) for name in (field, "digest") if name in command.__struct_fields__}
+        return msgspec.structs.replace(command, **changed)
+
+    def _lease_as_recorded(self, asked: LeaseRequested) -> LeaseRequested:
+        """The same for the spec of a resource."""
+        then = self._calls_then.get(asked.call)
+        if not isinstance(then, LeaseRequested) or then.digest == asked.digest:
+            return asked
+        definition = self.resources.get(asked.to.split("/", 1)[0].removeprefix(RESOURCE_PREFIX))
+        if definition is None or not isinstance(then.spec, Raw) or not isinstance(asked.spec, Raw):
+            return asked
+        if not _are_equal_specs(then.spec, asked.spec, definition):
+            return asked
+        return msgspec.structs.replace(asked, spec=then.spec, digest=then.digest)
+
     def _leases_here(self) -> tuple[int, ...]:
         entered = current_leases.get()
         return tuple(number for number, _, _ in entered if number in self._leases) if entered else ()
@@ -349,11 +385,28 @@ class Calls:
         child = ChildScheduled(
             number, workflow.name, child_id, Raw(data), digest, wait, workflow.deadline_s, behalf, leases
         )
-        self.commands.append(child)
+        self._ask_for(child, workflow.call)
         return number, child_id
 
     def _address(self, key_suffix: str) -> str:
         return f"{namespace_of(self._key)}/{key_suffix}"
+
+
+def _are_equal(recorded: Raw, asked: Raw, codec: CallCodec) -> bool:
+    """Whether they are in today's types: as values, or once encoded (a set, or a type that has no equality)."""
+    try:
+        then, now = codec.decode(recorded), codec.decode(asked)
+        return bool(then == now) or codec.encode(*then)[1] == codec.encode(*now)[1]
+    except BaseException:  # of user code that compares or decodes: what cannot be shown to be equal is not
+        return False
+
+
+def _are_equal_specs(recorded: Raw, asked: Raw, definition: ResourceDefinition) -> bool:
+    try:
+        then, now = (definition.spec.decode(each, f"the spec of {definition.name}") for each in (recorded, asked))
+        return bool(then == now) or definition.encode_spec(then)[1] == definition.encode_spec(now)[1]
+    except BaseException:  # as above
+        return False
 
 
 _decode_grant: Final = msgspec.json.Decoder(LeaseGrant).decode

@@ -43,7 +43,7 @@ from understudy_runtime.execution.program.ending import (
     close_generators,
     close_task,
 )
-from understudy_runtime.execution.program.refusals import USE_EAGER_START, Refusals, not_durable
+from understudy_runtime.execution.program.refusals import USE_EAGER_START, USE_THE_LOOP, Refusals, not_durable
 from understudy_runtime.execution.program.tasks import (
     CoroutineLike,
     EagerRunTask,
@@ -377,6 +377,23 @@ class WorkflowLoop(Refusals):
 
     def is_closed(self) -> bool:
         return False
+
+    def get_debug(self) -> bool:
+        """Asked by each future while it is made: the one moment at which a foreign one can be refused."""
+        if sys._getframe(1).f_globals.get("__name__") not in _MAKERS:
+            raise not_durable("a future or task made by hand", USE_THE_LOOP)
+        return False
+
+
+_MAKERS = frozenset(
+    {
+        __name__,
+        "understudy_runtime.execution.program.tasks",
+        "understudy_runtime.execution.program.calls",
+        "asyncio.tasks",  # gather's future, whose hash `ordering.py` gives
+    }
+)
+"""Modules that make futures which hash by creation number."""
 
 
 _STILL_ANSWERED = frozenset({"call_exception_handler", "evict", "get_debug", "is_closed", "stalled", "steps"})

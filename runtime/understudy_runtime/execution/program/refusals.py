@@ -14,6 +14,10 @@ from typing import Any, Never
 from understudy.errors import NotDurable
 
 _IN_A_TASK = "put this in a task (a function decorated with @app.task) and await the task instead"
+USE_THE_LOOP = (
+    "write asyncio.Future(), asyncio.get_running_loop().create_future() or asyncio.create_task(...), "
+    "and import asyncio rather than names from it"
+)
 USE_EAGER_START = "start each task with create_task(..., eager_start=True) instead"
 
 
