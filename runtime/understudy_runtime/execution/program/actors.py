@@ -195,13 +195,11 @@ class _Flight:
         handlers: Any,
         instance: Any,
     ) -> list[AnyRecord]:
-        loop, calls = self._loop, self._calls
+        calls = self._calls
         calls.handlers = handlers
         calls.begin(recorded)
         try:
-            loop.turn(now, lambda: self._take(inputs, handlers, instance))
-            if calls.has_conditions:
-                loop.turn(now, calls.meet_conditions)
+            calls.turn(now, lambda: self._take(inputs, handlers, instance))
         except SystemExit as exited:
             self.over, self.failure = True, failure_of(exited, ())
         self._finish()

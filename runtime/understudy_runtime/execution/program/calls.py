@@ -63,6 +63,9 @@ MAX_OPEN_CALLS: Final = 100_000
 """Calls that one execution may await at once."""
 
 _Call = TaskScheduled | ChildScheduled | AskScheduled | OperationScheduled
+MAX_CONDITION_ROUNDS: Final = 64
+"""So often `wait_until` conditions may set one another off in one turn; the next turn goes on with it."""
+
 Outcome = TaskSucceeded | TaskReused | TaskGaveUp | CallAnswered
 Settle = Callable[[Outcome], Any]
 """Turns an input into the call's result, or raises its error."""
@@ -100,7 +103,8 @@ class Calls:
         self._continued = continued
         self._count = 0
         self._open: dict[int, tuple[CallFuture, Settle]] = {}
-        self._conditions: list[tuple[Callable[[], Any], Future[Any]]] = []
+        self._conditions: list[tuple[Callable[[], Any], Future[None]]] = []
+        self._unsettled = 0
         self._patches: dict[str, bool] = {}
         self._recorded: Sequence[AnyRecord] | None = None
         self._calls_then: dict[int, _Call | LeaseRequested] = {}
@@ -135,22 +139,39 @@ class Calls:
         if self._open.pop(number, None) is not None:
             self.commands.append(CallCancelled(number))
 
-    def meet_conditions(self) -> bool:
-        """Ask every `wait_until` again; True if one of them can go on."""
-        waiting, self._conditions = self._conditions, []
-        for predicate, future in waiting:
-            if not future.done() and not _ask_again(predicate, future):
-                self._conditions.append((predicate, future))
-        return len(self._conditions) < len(waiting)
+    def turn(self, now: float, deliver: Callable[[], object]) -> None:
+        """One turn of the loop, and more of it for as long as `wait_until` conditions set one another off."""
+        self._loop.turn(now, deliver)
+        for _ in range(MAX_CONDITION_ROUNDS):
+            if not self._conditions or not self._meet_conditions(now):
+                self._unsettled = 0
+                return
+        self._unsettled += 1
+        self._loop.leave_unsettled(self._unsettled)
+
+    def _meet_conditions(self, now: float) -> bool:
+        """Ask every `wait_until` again; True if one of them could go on."""
+        met = False
+
+        def ask() -> None:
+            nonlocal met
+            waiting, self._conditions = self._conditions, []
+            for predicate, future in waiting:
+                if future.done():
+                    continue
+                if _is_met(predicate):
+                    met = True
+                    future.set_result(None)
+                else:
+                    self._conditions.append((predicate, future))
+
+        self._loop.turn(now, ask)
+        return met
 
     @property
     def replaying(self) -> bool:
         """What goes on happened before, and is only being repeated."""
         return self._recorded is not None
-
-    @property
-    def has_conditions(self) -> bool:
-        return bool(self._conditions)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -282,11 +303,14 @@ class Calls:
             raise UnknownName(f"there is no resource type {kind} in this node's apps; they have: {', '.join(known)}")
         return known[kind]
 
-    def wait_until(self, predicate: Callable[[], Any]) -> Awaitable[Any]:
-        future: Future[Any] = self._loop.create_future()
-        if not _ask_again(predicate, future):
+    async def wait_until(self, predicate: Callable[[], Any]) -> Any:
+        future: Future[None] = self._loop.create_future()
+        while (value := predicate()) is None or value is False:
             self._conditions.append((predicate, future))
-        return future
+            await future
+            # Whoever was woken before this may have taken what it waited for, so it asks for itself.
+            future = self._loop.create_future()
+        return value
 
     def continue_as_new(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException:
         if self._continued is None:
@@ -412,16 +436,13 @@ def _are_equal_specs(recorded: Raw, asked: Raw, definition: ResourceDefinition) 
 _decode_grant: Final = msgspec.json.Decoder(LeaseGrant).decode
 
 
-def _ask_again(predicate: Callable[[], Any], future: Future[Any]) -> bool:
+def _is_met(predicate: Callable[[], Any]) -> bool:
+    """Whether the one who waits can go on: also to find out what its predicate raises."""
     try:
         value = predicate()
-    except Exception as error:
-        future.set_exception(error)
+    except BaseException:  # raised again, where it is awaited
         return True
-    if value is None or value is False:
-        return False
-    future.set_result(value)
-    return True
+    return value is not None and value is not False
 
 
 _ENDS: Final = {"RunCancelled": "cancelled", "Terminated": "terminated", "RunTimedOut": "timed_out"}

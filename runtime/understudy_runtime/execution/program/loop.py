@@ -163,6 +163,10 @@ class WorkflowLoop(Refusals):
             return deadline
         return min(self._now + self._patience_s(), math.inf if deadline is None else deadline)
 
+    def leave_unsettled(self, turns: int) -> None:
+        """There is more to do, which the next turn is to go on with. `turns`: so many in a row have ended like this."""
+        self._unsettled = turns
+
     def _patience_s(self) -> float:
         over = max(0, self._unsettled - UNSETTLED_TURNS_MAX)
         return min(0.001 * over * over, UNSETTLED_WAIT_MAX_S)

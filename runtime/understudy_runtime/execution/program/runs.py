@@ -43,8 +43,6 @@ from understudy_runtime.execution.program.queries import query
 from understudy_runtime.execution.program.tasks import RunTask
 from understudy_runtime.execution.program.watchdog import Watchdog
 
-MAX_CONDITION_ROUNDS: Final = 64
-"""So often `wait_until` conditions may set one another off in one turn."""
 PROGRAM_BYTES: Final = 4_000
 CALL_BYTES: Final = 1_500
 """Reckoned for a program and for each call it awaits, measured for small ones."""
@@ -91,10 +89,7 @@ class RunProgram:
             loop, calls = self._loop, self._calls
         calls.begin(recorded)
         try:
-            loop.turn(now, lambda: self._take(inputs, loop, calls))
-            for _ in range(MAX_CONDITION_ROUNDS):
-                if not calls.has_conditions or not self._conditions_met(loop, calls, now):
-                    break
+            calls.turn(now, lambda: self._take(inputs, loop, calls))
         except Stalled as stalled:
             return Activated([], Hold("stalled", str(stalled)))
         except SystemExit as exited:
@@ -168,16 +163,6 @@ class RunProgram:
             loop.create_task(finish.after(answer), name=f"{handler.name}-{delivered.delivery}")
         else:
             finish.succeed(answer)
-
-    def _conditions_met(self, loop: WorkflowLoop, calls: Calls, now: float) -> bool:
-        met = False
-
-        def ask() -> None:
-            nonlocal met
-            met = calls.meet_conditions()
-
-        loop.turn(now, ask)
-        return met
 
     def _finish(self, loop: WorkflowLoop, calls: Calls) -> None:
         while self._warned < len(loop.warnings):
