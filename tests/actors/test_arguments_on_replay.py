@@ -1,3 +1,4 @@
+# pyright: basic, reportInvalidTypeForm=false - types of calls are parameters here
 """A call whose arguments are not those of the journal is a divergence, unless they are the same in today's types."""
 
 from __future__ import annotations

@@ -177,8 +177,10 @@ class NodeProcess:
         self._process.send_signal(number)
 
     def ended(self) -> int:
-        """Its exit code, once it has one."""
-        return self._process.wait(PATIENCE_S)
+        """Its exit code, once it has one and all that it said has been read."""
+        code = self._process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+        return code
 
     @property
     def output(self) -> str:

@@ -144,7 +144,7 @@ async def test_whoever_may_read_the_file_may_read_the_store(path: Path, running:
         await store.close()
     for each in path.parents:
         if each.stat().st_uid == os.geteuid():
-            each.chmod(0o755)
+            each.chmod(each.stat().st_mode | 0o055)
     assert read_as_nobody(path) == "2\n"
     await store.close()
 

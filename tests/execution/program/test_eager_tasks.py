@@ -234,10 +234,10 @@ def test_an_eager_factory_called_by_hand_is_refused_and_says_what_to_do_instead(
 def test_an_eager_factory_of_tasks_as_workflow_code_names_them_makes_those_of_the_loop(loop: WorkflowLoop) -> None:
     factory: Any = vars(asyncio)["create_eager_task_factory"](asyncio.Task)
 
-    async def main() -> tuple[type, bool]:
-        task = factory(asyncio.get_running_loop(), asyncio.sleep(0))
+    async def main() -> tuple[Any, bool]:
+        task: Any = factory(asyncio.get_running_loop(), asyncio.sleep(0))
         await task
-        return type(task), task.done()
+        return type(task), bool(task.done())
 
     assert outcome(loop, main()) == (EagerRunTask, True)
 

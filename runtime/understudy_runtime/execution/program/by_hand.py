@@ -19,18 +19,24 @@ class _MadeByTheLoop(type):
     """Of a class that stands for one of asyncio's: it is never instantiated, and its subclasses are asyncio's."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if cls not in _OWN:
+        own = _own(cls)
+        if own is None:
             return super().__call__(*args, **kwargs)
         loop = running_loop()
         if isinstance(loop, WorkflowLoop) and kwargs.pop("loop", loop) in (None, loop):
-            return loop.create_task(*args, **kwargs) if cls is Task else loop.create_future(*args, **kwargs)
-        return _OWN[cls](*args, **kwargs)
+            return loop.create_task(*args, **kwargs) if own is _Task else loop.create_future(*args, **kwargs)
+        return own(*args, **kwargs)
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, _OWN[cls]) if cls in _OWN else super().__instancecheck__(instance)
+        own = _own(cls)
+        return super().__instancecheck__(instance) if own is None else isinstance(instance, own)
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, _OWN[cls]) if cls in _OWN else super().__subclasscheck__(subclass)
+        own = _own(cls)
+        return super().__subclasscheck__(subclass) if own is None else issubclass(subclass, own)
+
+
+_Future, _Task = asyncio.Future, asyncio.Task
 
 
 class Future(asyncio.Future[T], metaclass=_MadeByTheLoop):
@@ -43,7 +49,12 @@ class Task(asyncio.Task[T], metaclass=_MadeByTheLoop):
     __module__ = "asyncio"
 
 
-_OWN: dict[type, type] = {Future: asyncio.Future, Task: asyncio.Task}
+_OWN: dict[Any, Any] = {Future: _Future, Task: _Task}
+
+
+def _own(cls: Any) -> Any:
+    """The class of asyncio that this one stands for; None for its subclasses."""
+    return _OWN.get(cls)
 
 
 def make_by_the_loop() -> None:

@@ -6,6 +6,7 @@ until none is ready. Given the same turns, a run's code takes the same steps, in
 
 * callbacks run in order of creation, pass by pass; timers by deadline, ties by creation;
 * tasks and futures hash by creation number, salted with the run (`tasks.py`, `ordering.py`);
+* no garbage is collected within a turn, so that no finalizer of one run is called inside of another;
 * a turn ends after `PASSES_MAX` passes at the latest: what is still ready waits for the next turn, which is due soon;
 * whatever is not durable is refused (`refusals.py`), also calls from outside a turn or from other threads.
 
@@ -20,6 +21,7 @@ call raises `Evicted`, and throws the same into its coroutines, newest first.
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -72,7 +74,7 @@ UNSETTLED_WAIT_MAX_S = 3600.0
 WARNINGS_MAX = 100
 """Warnings kept per run; the last of them says that more were dropped."""
 
-_Outer = tuple[Suspended, Any]
+_Outer = tuple[Suspended, Any, bool]
 
 
 class WorkflowLoop(Refusals):
@@ -207,14 +209,19 @@ class WorkflowLoop(Refusals):
     # The turn
 
     def _enter(self) -> _Outer:
+        # What other runs have left behind is not to be finalized as this one: no garbage is collected within a turn.
+        collects = gc.isenabled()
+        gc.disable()
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(self._hold_generator, None)
-        return suspend(self), hooks
+        return suspend(self), hooks, collects
 
     def _leave(self, outer: _Outer) -> None:
-        suspended, hooks = outer
+        suspended, hooks, collects = outer
         resume(suspended)
         sys.set_asyncgen_hooks(*hooks)
+        if collects:
+            gc.enable()
 
     def _run_passes(self, deliver: Callable[[], object] | None) -> None:
         if deliver is not None:
