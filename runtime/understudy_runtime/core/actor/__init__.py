@@ -26,57 +26,40 @@ from msgspec import Raw
 
 from understudy_runtime.core import leases as leasing
 from understudy_runtime.core.actor.apply import APPLY
-from understudy_runtime.core.actor.commands import MAX_ROUNDS
-from understudy_runtime.core.actor.decide import DECIDE, definition_of, not_for_actors
+from understudy_runtime.core.actor.decide import DECIDE, definition_of
 from understudy_runtime.core.actor.duties import next_duty
 from understudy_runtime.core.actor.state import MAX_REMINDERS, ActorState, Kept, Reminder
-from understudy_runtime.core.messages import (
-    Activated,
-    ActorFacts,
-    AnyMessage,
-    Decision,
-    Release,
-    ReplayFrom,
-    SettleJob,
-)
+from understudy_runtime.core.messages import ActorFacts, Refused, ReplayFrom
+from understudy_runtime.core.program.commands import MAX_ROUNDS
+from understudy_runtime.core.program.machine import ProgramMachine
 from understudy_runtime.core.records import AnyRecord
 from understudy_runtime.core.records.deliveries import Replied
-from understudy_runtime.core.records.leases import LeaseRequested
 
 __all__ = ["MAX_REMINDERS", "MAX_ROUNDS", "ActorMachine", "ActorState", "Kept", "Reminder"]
 
 
-class ActorMachine:
+class ActorMachine(ProgramMachine[ActorState]):
     """`Machine` for user-defined actors; see the module docstring."""
+
+    def __init__(self) -> None:
+        super().__init__(ActorState, DECIDE, APPLY)
 
     def initial(self, key: str) -> ActorState:
         return ActorState(key)
 
-    def decide(self, state: ActorState, message: AnyMessage, now: float) -> Decision:
-        decision = DECIDE.get(type(message), not_for_actors)(state, message, now)
-        if state.held is not None:
-            decision.activate = decision.activate and type(message) in (Release, SettleJob)
-        if state.leases.held or (type(message) is Activated and leasing.any_requested(decision.append)):
-            leasing.give_back(state.key, state.in_flight, state.leases, decision)
-        return decision
+    def not_for_it(self, state: ActorState) -> Refused:
+        return Refused("BadRequest", f"{state.key} is an actor, not a run: it can be told and asked, and described")
 
-    def apply(self, state: ActorState, record: AnyRecord, at: float, seq: int) -> None:
-        if seq != state.last_seq:
-            state.last_seq = seq
-            state.turns += 1
-            state.created_at = state.created_at or at
-        APPLY[type(record)](state, record, at)
-        if state.leases.held or state.leases.under or type(record) is LeaseRequested:
-            leasing.apply(state.leases, state.in_flight, record)
-            if type(record) is Replied:
-                leasing.handler_over(state.leases)
+    def apply_to_leases(self, state: ActorState, record: AnyRecord) -> None:
+        super().apply_to_leases(state, record)
+        if type(record) is Replied:
+            leasing.handler_over(state.leases)
 
     def next_duty(self, state: ActorState) -> float | None:
         return next_duty(state)
 
     def facts(self, state: ActorState) -> ActorFacts:
-        is_open = state.held is not None or state.calls.under_way or state.leases.busy
-        return ActorFacts(definition_of(state), "held" if state.held else "active", 1, "", is_open)
+        return ActorFacts(definition_of(state), "held" if state.held else "active", 1, "", state.must_be_loaded)
 
     def replay_from(self, state: ActorState) -> ReplayFrom | None:
         return ReplayFrom(state.began_seq, delivery=state.in_flight) if state.in_flight else None
@@ -84,12 +67,5 @@ class ActorMachine:
     def value(self, state: ActorState) -> Raw:
         return Raw(_encode(Kept(state.value, state.version, tuple(state.reminders))))
 
-    def encode(self, state: ActorState) -> bytes:
-        return _encode(state)
-
-    def decode(self, data: bytes) -> ActorState:
-        return _decode(data)
-
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(ActorState).decode

@@ -6,7 +6,6 @@ import math
 
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core.actor.state import ActorState, Reminder
-from understudy_runtime.core.messages import Decision
 from understudy_runtime.core.records.deliveries import Delivered, HandlerQueued
 
 
@@ -67,8 +66,3 @@ def _from_queue(queued: HandlerQueued) -> Delivered:
         queued.idempotency_key,
         queued.chain,
     )
-
-
-def wake(decision: Decision, at: float | None) -> None:
-    if at is not None:
-        decision.timer = at if decision.timer is None else min(decision.timer, at)

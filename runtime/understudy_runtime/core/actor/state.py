@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 from msgspec import Raw
 
+from understudy_runtime.core import chains
 from understudy_runtime.core.calls import Caller, Calls
 from understudy_runtime.core.deliveries import Deliveries
-from understudy_runtime.core.kinds import MaybeRaw
+from understudy_runtime.core.kinds import MaybeRaw, Sender
 from understudy_runtime.core.leases import Leases
-from understudy_runtime.core.messages import Hold
+from understudy_runtime.core.messages import Hold, Refused
+from understudy_runtime.core.program.state import ProgramState
 from understudy_runtime.core.records.deliveries import HandlerQueued
 
 MAX_REMINDERS: Final = 100
@@ -36,12 +38,14 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     reminders: tuple[str, ...] = ()
 
 
-class ActorState(msgspec.Struct, omit_defaults=True):
+class ActorState(ProgramState, omit_defaults=True):
     """What the machine knows of an actor. `value` is the JSON of its fields, of `version`; None: as the class says.
 
     `in_flight` is the delivery whose handler runs, 0 for none; it numbers the handler's calls, so that an answer
     to an earlier handler's call is refused. `reminded` says that it came of a reminder.
     """
+
+    UNAWAITED: ClassVar[str] = "the actor that started it no longer awaits it"
 
     key: str
     created_at: float = 0.0
@@ -64,3 +68,11 @@ class ActorState(msgspec.Struct, omit_defaults=True):
     @property
     def caller(self) -> Caller:
         return Caller(self.key, self.in_flight)
+
+    @property
+    def absent(self) -> Refused | None:
+        return None if self.turns else Refused("UnknownName", f"nothing has happened to {self.key} yet")
+
+    def waiting(self, delivery: int) -> tuple[Sender, ...]:
+        """Those who wait for the handler in flight, which is the only one."""
+        return chains.waiting_for(self.deliveries.open.get(self.in_flight))

@@ -12,22 +12,11 @@ user code may do it learns only from commands.
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import Raw
 
 from understudy_runtime.core import calls as calling
-from understudy_runtime.core import leases as leasing
-from understudy_runtime.core.messages import (
-    Activated,
-    ActorFacts,
-    AnyMessage,
-    Decision,
-    Release,
-    ReplayFrom,
-    SettleJob,
-)
-from understudy_runtime.core.records import AnyRecord
-from understudy_runtime.core.records.leases import LeaseRequested
+from understudy_runtime.core.messages import ActorFacts, AnyMessage, Decision, Refused, ReplayFrom
+from understudy_runtime.core.program.machine import ProgramMachine
 from understudy_runtime.core.run.apply import APPLY
 from understudy_runtime.core.run.commands import next_execution
 from understudy_runtime.core.run.decide import DECIDE, TURNS_WARNING, mind_the_length
@@ -36,32 +25,26 @@ from understudy_runtime.core.run.state import CLOSED, RunState
 __all__ = ["CLOSED", "RunMachine", "RunState"]
 
 
-class RunMachine:
+class RunMachine(ProgramMachine[RunState]):
     """`Machine` for runs; see the module docstring."""
+
+    def __init__(self) -> None:
+        super().__init__(RunState, DECIDE, APPLY)
 
     def initial(self, key: str) -> RunState:
         return RunState(key)
 
-    def decide(self, state: RunState, message: AnyMessage, now: float) -> Decision:
-        decision = DECIDE[type(message)](state, message, now)
-        if state.held is not None:
-            decision.activate = decision.activate and type(message) in (Release, SettleJob)
-        elif decision.activate and type(message) is not Activated and state.status not in CLOSED:
-            if state.continued is not None:
-                decision.append.insert(0, next_execution(state, state.continued))
-            elif state.turns >= TURNS_WARNING:
-                decision = mind_the_length(state, message, decision)
-        if state.leases.held or (type(message) is Activated and leasing.any_requested(decision.append)):
-            leasing.give_back(state.key, state.execution, state.leases, decision)
-        return decision
+    def not_for_it(self, state: RunState) -> Refused:
+        return Refused("BadRequest", f"{state.key} is a run: this cannot be done with it")
 
-    def apply(self, state: RunState, record: AnyRecord, at: float, seq: int) -> None:
-        if seq != state.last_seq:
-            state.last_seq = seq
-            state.turns += 1
-        APPLY[type(record)](state, record, at)
-        if state.leases.held or state.leases.under or type(record) is LeaseRequested:
-            leasing.apply(state.leases, state.execution, record)
+    def before_user_code(self, state: RunState, message: AnyMessage, decision: Decision) -> Decision:
+        if state.status in CLOSED:
+            return decision
+        if state.continued is not None:
+            decision.append.insert(0, next_execution(state, state.continued))
+        elif state.turns >= TURNS_WARNING:
+            return mind_the_length(state, message, decision)
+        return decision
 
     def next_duty(self, state: RunState) -> float | None:
         if state.status in CLOSED or not state.status:
@@ -74,15 +57,8 @@ class RunMachine:
         return min((duty for duty in duties if duty is not None), default=None)
 
     def facts(self, state: RunState) -> ActorFacts:
-        is_open = state.closed_at is None and (state.held is not None or state.calls.under_way)
-        is_open = is_open or state.leases.busy or bool(state.calls.stopping)
         return ActorFacts(
-            state.workflow,
-            state.status,
-            state.execution,
-            state.digest,
-            is_open,
-            state.closed_at,
+            state.workflow, state.status, state.execution, state.digest, state.must_be_loaded, state.closed_at
         )
 
     def replay_from(self, state: RunState) -> ReplayFrom | None:
@@ -90,13 +66,3 @@ class RunMachine:
 
     def value(self, state: RunState) -> Raw | None:
         return None
-
-    def encode(self, state: RunState) -> bytes:
-        return _encode(state)
-
-    def decode(self, data: bytes) -> RunState:
-        return _decode(data)
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(RunState).decode

@@ -1,44 +1,34 @@
-"""What a run does with each message: one function a message."""
+"""What a run does with messages, beside what every program does: one function a message."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
-from understudy_runtime.core import leases as leasing
 from understudy_runtime.core.job import deciding as jobs
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import (
     Accepted,
     Activated,
-    Answer,
     AnyMessage,
-    AttemptEnded,
-    AttemptProgressed,
     Cancel,
-    CompleteJob,
     Decision,
     Deliver,
     Describe,
     Description,
-    Hold,
-    ListJobs,
-    OpenJobs,
-    Recovered,
     Refused,
     Release,
     RetryRun,
-    SettleJob,
     Start,
     Started,
     Terminate,
     TimerDue,
 )
-from understudy_runtime.core.records.calls import CallAnswered
+from understudy_runtime.core.program import decide as program
+from understudy_runtime.core.program.decide import Decide, due, make_up
 from understudy_runtime.core.records.deliveries import Delivered, NothingToDo
-from understudy_runtime.core.records.programs import Cautioned, Fired, Held, Released
+from understudy_runtime.core.records.programs import Cautioned, Released
 from understudy_runtime.core.records.runs import CancelRequested, Ended, ExecutionStarted
 from understudy_runtime.core.run.commands import activated
 from understudy_runtime.core.run.ending import end
@@ -108,8 +98,8 @@ def _retry(state: RunState, message: RetryRun, now: float) -> Decision:
     if message.idempotency_key and message.idempotency_key in state.deliveries.remembered:
         known = state.deliveries.remembered[message.idempotency_key]
         return Decision(reply=Started(known.execution, existed=True))
-    if not state.status:
-        return Decision(reply=_unknown(state))
+    if (absent := state.absent) is not None:
+        return Decision(reply=absent)
     if state.status not in CLOSED:
         return Decision(
             reply=Refused("BadRequest", f"run {state.key} is {state.status}; only an ended run can be retried")
@@ -131,8 +121,8 @@ def _retry(state: RunState, message: RetryRun, now: float) -> Decision:
 
 
 def _cancel(state: RunState, message: Cancel, now: float) -> Decision:
-    if not state.status:
-        return Decision(reply=_unknown(state))
+    if (absent := state.absent) is not None:
+        return Decision(reply=absent)
     if state.status in CLOSED or state.cancel_requested or message.idempotency_key in state.deliveries.remembered:
         return _nothing_to_do(state, message.idempotency_key)
     requested = CancelRequested(message.reason, message.idempotency_key)
@@ -140,8 +130,8 @@ def _cancel(state: RunState, message: Cancel, now: float) -> Decision:
 
 
 def _terminate(state: RunState, message: Terminate, now: float) -> Decision:
-    if not state.status:
-        return Decision(reply=_unknown(state))
+    if (absent := state.absent) is not None:
+        return Decision(reply=absent)
     if state.status in CLOSED or message.idempotency_key in state.deliveries.remembered:
         return _nothing_to_do(state, message.idempotency_key)
     failure = Failure("Terminated", message.reason, final=True)
@@ -173,13 +163,9 @@ def _too_long(state: RunState, message: AnyMessage, decision: Decision) -> Decis
     return end(state, Ended("failed", failure), decision)
 
 
-def _unknown(state: RunState) -> Refused:
-    return Refused("UnknownName", f"there is no run {state.key}")
-
-
 def _deliver(state: RunState, message: Deliver, now: float) -> Decision:
-    if not state.status:
-        return delivering.refuse(message, _unknown(state))
+    if (absent := state.absent) is not None:
+        return delivering.refuse(message, absent)
     if (again := delivering.repeated(state.deliveries, message)) is not None:
         return again
     if state.status in CLOSED:
@@ -198,23 +184,6 @@ def _deliver(state: RunState, message: Deliver, now: float) -> Decision:
     return Decision(append=[delivered], activate=True, reply=delivering.reply_to(state.deliveries, message))
 
 
-def _answer(state: RunState, message: Answer, now: float) -> Decision:
-    if message.execution != state.execution or message.call not in state.calls.open:
-        return Decision(append=leasing.answer_left(state.leases, message))
-    return Decision(append=[CallAnswered(message.call, message.result, message.failure)], activate=True)
-
-
-def _attempt_ended(state: RunState, message: AttemptEnded, now: float) -> Decision:
-    decision = calling.attempt_ended(state.caller, state.calls, message, now)
-    if not decision.append:
-        decision.append = leasing.attempt_left(state.leases, message)
-    return decision
-
-
-def _attempt_progressed(state: RunState, message: AttemptProgressed, now: float) -> Decision:
-    return calling.attempt_progressed(state.caller, state.calls, message)
-
-
 def _timer_due(state: RunState, message: TimerDue, now: float) -> Decision:
     if state.status in CLOSED or not state.status:
         return calling.stops_due(state.caller, state.calls, now)
@@ -224,32 +193,14 @@ def _timer_due(state: RunState, message: TimerDue, now: float) -> Decision:
         )
     if state.held is not None and state.held.why == "poisoned":
         return Decision()
-    decision = calling.tasks_due(state.caller, state.calls, now)
-    if state.timer is not None and state.timer <= now and state.held is None:
-        decision.append.append(Fired())
-        decision.activate = True
+    decision = due(state, now)
     decision.activate = decision.activate or state.continued is not None
     return decision
 
 
-def _recovered(state: RunState, message: Recovered, now: float) -> Decision:
-    if state.status in CLOSED:
-        decision = calling.stops_recovered(state.caller, state.calls, now, message.under_way)
-    else:
-        decision = calling.recovered(state.caller, state.calls, now, message.under_way)
-    decision.append += leasing.recovered(state.key, state.leases, state.calls, message.under_way)
-    return decision
-
-
-def _hold(state: RunState, message: Hold, now: float) -> Decision:
-    if state.status in CLOSED or state.held is not None:
-        return Decision()
-    return Decision(append=[Held(message.why, message.detail)])
-
-
 def _release(state: RunState, message: Release, now: float) -> Decision:
-    if not state.status:
-        return Decision(reply=_unknown(state))
+    if (absent := state.absent) is not None:
+        return Decision(reply=absent)
     if message.idempotency_key in state.deliveries.remembered:
         return Decision(reply=Accepted())
     if state.held is None:
@@ -261,36 +212,13 @@ def _release(state: RunState, message: Release, now: float) -> Decision:
         return Decision(reply=Refused("BadRequest", why))
     released = Released(message.idempotency_key)
     decision = Decision(append=[released], activate=True, timer=state.timer, reply=Accepted())
-    if state.held.why == "poisoned":
-        # Nothing was done for it meanwhile, not even by the nodes that loaded it.
-        recovered = _recovered(state, Recovered(), now)
-        decision.append += recovered.append
-        decision.execute += recovered.execute
+    make_up(state, decision, now)
     return decision
-
-
-def _complete_job(state: RunState, message: CompleteJob, now: float) -> Decision:
-    return jobs.complete(state.caller, state.calls, state.deliveries, message, now)
-
-
-def _settle_job(state: RunState, message: SettleJob, now: float) -> Decision:
-    decision = jobs.settle(state.caller, state.calls, state.deliveries, message, now)
-    is_last = jobs.uncertain(state.calls) == [message.call]
-    if is_last and decision.append and state.held is not None and state.held.why == "uncertain":
-        decision.append.append(Released())
-        decision.activate = True
-    return decision
-
-
-def _list_jobs(state: RunState, message: ListJobs, now: float) -> Decision:
-    if not state.status:
-        return Decision(reply=_unknown(state))
-    return Decision(reply=OpenJobs(calling.open_jobs(state.key, state.calls)))
 
 
 def _describe(state: RunState, message: Describe, now: float) -> Decision:
-    if not state.status:
-        return Decision(reply=_unknown(state))
+    if (absent := state.absent) is not None:
+        return Decision(reply=absent)
     tasks = [call for _, call in state.calls.tasks()]
     running = sum(call.out for call in tasks)
     return Decision(
@@ -317,22 +245,14 @@ def _describe(state: RunState, message: Describe, now: float) -> Decision:
     )
 
 
-DECIDE: Final[dict[type, Callable[[RunState, Any, float], Decision]]] = {
+DECIDE: Final[dict[type, Decide]] = program.DECIDE | {
     Start: _start,
     RetryRun: _retry,
     Cancel: _cancel,
     Terminate: _terminate,
     Deliver: _deliver,
-    Answer: _answer,
-    AttemptEnded: _attempt_ended,
-    AttemptProgressed: _attempt_progressed,
     TimerDue: _timer_due,
-    Recovered: _recovered,
-    Hold: _hold,
     Release: _release,
     Describe: _describe,
-    CompleteJob: _complete_job,
-    SettleJob: _settle_job,
-    ListJobs: _list_jobs,
     Activated: activated,
 }

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
-from understudy_runtime.core import leases as leasing
-from understudy_runtime.core.calls import AskCall, ChildCall, OpenCall, TaskCall
-from understudy_runtime.core.keys import namespace_of, run_key
 from understudy_runtime.core.kinds import Failure
-from understudy_runtime.core.messages import Cancel, Decision, Send
-from understudy_runtime.core.records.calls import CallCancelled, ChildScheduled
+from understudy_runtime.core.messages import Decision
+from understudy_runtime.core.program import leaving
 from understudy_runtime.core.records.runs import Ended, TaskReused
 from understudy_runtime.core.run.state import RunState
 
@@ -33,33 +29,7 @@ def close(state: RunState, decision: Decision, result: Raw | None, failure: Fail
 
 
 def leave_nothing_open(state: RunState, decision: Decision) -> None:
-    """Calls end with their execution; those of the decision itself never start, or are cancelled at once."""
-    decision.execute = []
+    """As for every program; what is reused is not handed over any more either."""
     decision.append = [record for record in decision.append if type(record) is not TaskReused]
-    decision.append += leasing.never_began(state.execution, decision.append)
-    decision.append += calling.never_began(state.execution, decision.append)
     decision.activate = False
-    fresh: dict[int, OpenCall] = {}
-    given_up: set[int] = set()
-    for record in decision.append:
-        if type(record) is ChildScheduled and record.wait:
-            fresh[record.call] = ChildCall(record.run_id)
-        elif type(record) is CallCancelled:
-            given_up.add(record.call)
-    for number, call in (state.calls.open | fresh).items():
-        if number not in given_up:
-            let_go(state, decision, number, call)
-
-
-def let_go(state: RunState, decision: Decision, number: int, call: OpenCall) -> None:
-    match call:
-        case TaskCall():
-            calling.let_go(decision, state.caller, number, call)
-            if call.reuse is not None:
-                decision.append += leasing.never_began_one(state.leases, state.execution, number)
-        case ChildCall(run_id=run_id):
-            decision.send.append(
-                Send(run_key(namespace_of(state.key), run_id), Cancel("its parent run no longer awaits it"))
-            )
-        case AskCall():
-            pass
+    leaving.leave_nothing_open(state, decision)

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 from msgspec import Raw
 
+from understudy_runtime.core import chains
 from understudy_runtime.core.calls import Caller, Calls
 from understudy_runtime.core.deliveries import Deliveries
 from understudy_runtime.core.kinds import NULL, Failure, MaybeRaw, Sender
 from understudy_runtime.core.leases import Leases
-from understudy_runtime.core.messages import Hold
+from understudy_runtime.core.messages import Hold, Refused
+from understudy_runtime.core.program.state import ProgramState
 from understudy_runtime.core.records.calls import TaskScheduled
 from understudy_runtime.core.records.runs import ContinuedAsNew, Reusable
 
 CLOSED: Final = frozenset({"succeeded", "failed", "cancelled", "terminated", "timed_out"})
 
 
-class RunState(msgspec.Struct, omit_defaults=True):
+class RunState(ProgramState, omit_defaults=True):
     """What the machine knows of a run; `status` is empty while there is none. Times in seconds since 1970.
 
     `deadline_s` bounds each execution that was not continued as new, `deadline` is when. `continued` is set while
     the next execution has still to begin: it does with whatever is next handed to user code.
     """
+
+    UNAWAITED: ClassVar[str] = "its parent run no longer awaits it"
 
     key: str
     status: str = ""
@@ -58,6 +62,20 @@ class RunState(msgspec.Struct, omit_defaults=True):
     @property
     def caller(self) -> Caller:
         return Caller(self.key, self.execution)
+
+    @property
+    def absent(self) -> Refused | None:
+        return None if self.status else Refused("UnknownName", f"there is no run {self.key}")
+
+    @property
+    def over(self) -> bool:
+        return self.status in CLOSED
+
+    def waiting(self, delivery: int) -> tuple[Sender, ...]:
+        """Those who wait for its handler, or for what the run itself does."""
+        if delivery:
+            return chains.waiting_for(self.deliveries.open.get(delivery))
+        return chains.joined(self.chain, self.parent)
 
     def reusable(self, command: TaskScheduled, fresh: dict[str, int]) -> Raw | None:
         """The result of the previous execution that stands in for this call, if any.

@@ -1,0 +1,111 @@
+"""What runs and actors alike do with each message: one function a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from understudy_runtime.core import calls as calling
+from understudy_runtime.core import leases as leasing
+from understudy_runtime.core.job import deciding as jobs
+from understudy_runtime.core.messages import (
+    Answer,
+    AttemptEnded,
+    AttemptProgressed,
+    CompleteJob,
+    Decision,
+    Hold,
+    ListJobs,
+    OpenJobs,
+    Recovered,
+    SettleJob,
+)
+from understudy_runtime.core.program.state import ProgramState
+from understudy_runtime.core.records.calls import CallAnswered
+from understudy_runtime.core.records.programs import Fired, Held, Released
+
+Decide = Callable[[Any, Any, float], Decision]
+
+
+def _answer(state: ProgramState, message: Answer, now: float) -> Decision:
+    if message.call not in state.calls.open or message.execution != state.caller.execution:
+        return Decision(append=leasing.answer_left(state.leases, message))
+    return Decision(append=[CallAnswered(message.call, message.result, message.failure)], activate=True)
+
+
+def _attempt_ended(state: ProgramState, message: AttemptEnded, now: float) -> Decision:
+    decision = calling.attempt_ended(state.caller, state.calls, message, now)
+    if not decision.append:
+        decision.append = leasing.attempt_left(state.leases, message)
+    return decision
+
+
+def _attempt_progressed(state: ProgramState, message: AttemptProgressed, now: float) -> Decision:
+    return calling.attempt_progressed(state.caller, state.calls, message)
+
+
+def due(state: ProgramState, now: float) -> Decision:
+    """What the calls have to do by now, and the program's own timer, which waits while it is held."""
+    decision = calling.tasks_due(state.caller, state.calls, now)
+    if state.timer is not None and state.timer <= now and state.held is None:
+        decision.append.append(Fired())
+        decision.activate = True
+    return decision
+
+
+# --- a node that loads it
+
+
+def recovered(state: ProgramState, message: Recovered, now: float) -> Decision:
+    decision = calling.recovered(state.caller, state.calls, now, message.under_way)
+    decision.append += leasing.recovered(state.key, state.leases, state.calls, message.under_way)
+    return decision
+
+
+# --- holds
+
+
+def _hold(state: ProgramState, message: Hold, now: float) -> Decision:
+    if state.over or state.held is not None:
+        return Decision()
+    return Decision(append=[Held(message.why, message.detail)])
+
+
+def make_up(state: ProgramState, decision: Decision, now: float) -> None:
+    """Nothing was done for what was poisoned, not even by the nodes that loaded it: do that with its release."""
+    if state.held is not None and state.held.why == "poisoned":
+        missed = recovered(state, Recovered(), now)
+        decision.append += missed.append
+        decision.execute += missed.execute
+
+
+# --- jobs
+
+
+def _complete_job(state: ProgramState, message: CompleteJob, now: float) -> Decision:
+    return jobs.complete(state.caller, state.calls, state.deliveries, message, now)
+
+
+def _settle_job(state: ProgramState, message: SettleJob, now: float) -> Decision:
+    decision = jobs.settle(state.caller, state.calls, state.deliveries, message, now)
+    is_last = jobs.uncertain(state.calls) == [message.call]
+    if is_last and decision.append and state.held is not None and state.held.why == "uncertain":
+        decision.append.append(Released())
+        decision.activate = True
+    return decision
+
+
+def _list_jobs(state: ProgramState, message: ListJobs, now: float) -> Decision:
+    return Decision(reply=state.absent or OpenJobs(calling.open_jobs(state.key, state.calls)))
+
+
+DECIDE: Final[dict[type, Decide]] = {
+    Answer: _answer,
+    AttemptEnded: _attempt_ended,
+    AttemptProgressed: _attempt_progressed,
+    Recovered: recovered,
+    Hold: _hold,
+    CompleteJob: _complete_job,
+    SettleJob: _settle_job,
+    ListJobs: _list_jobs,
+}
