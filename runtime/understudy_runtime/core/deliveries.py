@@ -77,6 +77,20 @@ def refuse(message: Deliver, refused: Refused) -> Decision:
     return Decision(send=[answer_to(message.sender, None, failure)] if message.ask else [])
 
 
+def taken(deliveries: Deliveries, message: Deliver, kind: type[Delivered] | type[HandlerQueued]) -> Decision:
+    """It becomes the next delivery, as this record."""
+    record = kind(
+        deliveries.next,
+        message.handler,
+        message.args,
+        message.ask,
+        message.sender,
+        message.idempotency_key,
+        message.chain,
+    )
+    return Decision(append=[record], activate=kind is Delivered, reply=reply_to(deliveries, message))
+
+
 def reply_to(deliveries: Deliveries, message: Deliver) -> Reply | None:
     if message.sender is not None:
         return None

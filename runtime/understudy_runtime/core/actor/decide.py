@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from understudy_runtime.core import chains
 from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.actor.commands import activated
@@ -16,13 +18,12 @@ from understudy_runtime.core.messages import (
     Decision,
     Deliver,
     Describe,
-    Description,
     Refused,
     Release,
     TimerDue,
 )
 from understudy_runtime.core.program import decide as program
-from understudy_runtime.core.program.decide import Decide, due, make_up
+from understudy_runtime.core.program.decide import Decide, described, due, make_up
 from understudy_runtime.core.records.deliveries import Delivered, HandlerQueued
 from understudy_runtime.core.records.programs import Released
 
@@ -42,16 +43,7 @@ def _deliver(state: ActorState, message: Deliver, now: float) -> Decision:
     if (refused := _unfit(state, message) or delivering.refusal(deliveries)) is not None:
         return delivering.refuse(message, refused)
     kind = HandlerQueued if state.in_flight or state.queue or state.held else Delivered
-    record = kind(
-        deliveries.next,
-        message.handler,
-        message.args,
-        message.ask,
-        message.sender,
-        message.idempotency_key,
-        message.chain,
-    )
-    return Decision(append=[record], activate=kind is Delivered, reply=delivering.reply_to(deliveries, message))
+    return delivering.taken(deliveries, message, kind)
 
 
 def _unfit(state: ActorState, message: Deliver) -> Refused | None:
@@ -85,27 +77,14 @@ def _release(state: ActorState, message: Release, now: float) -> Decision:
 def _describe(state: ActorState, message: Describe, now: float) -> Decision:
     if (absent := state.absent) is not None:
         return Decision(reply=absent)
-    calls = state.calls
-    running = sum(call.out for _, call in calls.tasks())
-    return Decision(
-        reply=Description(
-            state.key,
-            definition_of(state),
-            "held" if state.held else "active",
-            turns=state.turns,
-            created_at=state.created_at,
-            scheduled=calls.scheduled,
-            running=running,
-            succeeded=calls.succeeded,
-            failed=calls.failed,
-            warnings=state.warnings,
-            held=state.held,
-            result=state.value,
-            version=state.version,
-            queued=len(state.queue),
-            reminders={name: reminder.at for name, reminder in state.reminders.items()},
-        )
+    description = msgspec.structs.replace(
+        described(state, definition_of(state), "held" if state.held else "active"),
+        result=state.value,
+        version=state.version,
+        queued=len(state.queue),
+        reminders={name: reminder.at for name, reminder in state.reminders.items()},
     )
+    return Decision(reply=description)
 
 
 DECIDE: Final[dict[type, Decide]] = program.DECIDE | {

@@ -14,6 +14,7 @@ from understudy_runtime.core.messages import (
     AttemptProgressed,
     CompleteJob,
     Decision,
+    Description,
     Hold,
     ListJobs,
     OpenJobs,
@@ -77,6 +78,26 @@ def make_up(state: ProgramState, decision: Decision, now: float) -> None:
         missed = recovered(state, Recovered(), now)
         decision.append += missed.append
         decision.execute += missed.execute
+
+
+# --- what people ask
+
+
+def described(state: ProgramState, definition: str, status: str) -> Description:
+    """What there is to say of either kind."""
+    return Description(
+        state.key,
+        definition,
+        status,
+        turns=state.turns,
+        created_at=state.created_at,
+        scheduled=state.calls.scheduled,
+        running=sum(call.out for _, call in state.calls.tasks()),
+        succeeded=state.calls.succeeded,
+        failed=state.calls.failed,
+        warnings=state.warnings,
+        held=state.held,
+    )
 
 
 # --- jobs

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.job import deciding as jobs
@@ -16,7 +18,6 @@ from understudy_runtime.core.messages import (
     Decision,
     Deliver,
     Describe,
-    Description,
     Refused,
     Release,
     RetryRun,
@@ -26,7 +27,7 @@ from understudy_runtime.core.messages import (
     TimerDue,
 )
 from understudy_runtime.core.program import decide as program
-from understudy_runtime.core.program.decide import Decide, due, make_up
+from understudy_runtime.core.program.decide import Decide, described, due, make_up
 from understudy_runtime.core.records.deliveries import Delivered, NothingToDo
 from understudy_runtime.core.records.programs import Cautioned, Released
 from understudy_runtime.core.records.runs import CancelRequested, Ended, ExecutionStarted
@@ -172,16 +173,7 @@ def _deliver(state: RunState, message: Deliver, now: float) -> Decision:
         return delivering.refuse(message, Refused("BadRequest", f"run {state.key} has ended ({state.status})"))
     if (refused := delivering.refusal(state.deliveries)) is not None:
         return delivering.refuse(message, refused)
-    delivered = Delivered(
-        state.deliveries.next,
-        message.handler,
-        message.args,
-        message.ask,
-        message.sender,
-        message.idempotency_key,
-        message.chain,
-    )
-    return Decision(append=[delivered], activate=True, reply=delivering.reply_to(state.deliveries, message))
+    return delivering.taken(state.deliveries, message, Delivered)
 
 
 def _timer_due(state: RunState, message: TimerDue, now: float) -> Decision:
@@ -219,30 +211,17 @@ def _release(state: RunState, message: Release, now: float) -> Decision:
 def _describe(state: RunState, message: Describe, now: float) -> Decision:
     if (absent := state.absent) is not None:
         return Decision(reply=absent)
-    tasks = [call for _, call in state.calls.tasks()]
-    running = sum(call.out for call in tasks)
-    return Decision(
-        reply=Description(
-            state.key,
-            state.workflow,
-            state.status,
-            state.execution,
-            state.turns,
-            state.created_at,
-            state.closed_at,
-            state.calls.scheduled,
-            running,
-            len(tasks) - running,
-            state.calls.succeeded,
-            state.calls.failed,
-            state.calls.reused,
-            state.warnings,
-            state.held,
-            state.result,
-            state.failure,
-            state.input,
-        )
+    description = msgspec.structs.replace(
+        described(state, state.workflow, state.status),
+        execution=state.execution,
+        closed_at=state.closed_at,
+        waiting=sum(not call.out for _, call in state.calls.tasks()),
+        reused=state.calls.reused,
+        result=state.result,
+        failure=state.failure,
+        input=state.input,
     )
+    return Decision(reply=description)
 
 
 DECIDE: Final[dict[type, Decide]] = program.DECIDE | {
