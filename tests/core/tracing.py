@@ -228,7 +228,7 @@ def message(words: list[str], cell: Cell) -> AnyMessage:
         case "hold":
             return Hold(plain[0], plain[1])  # type: ignore[arg-type]
         case "release":
-            return Release()
+            return Release(named.get("key", ""))
         case "describe":
             return Describe()
         case "complete":

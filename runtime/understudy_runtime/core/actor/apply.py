@@ -10,7 +10,6 @@ from understudy_runtime.core.actor.state import ActorState, Reminder
 from understudy_runtime.core.program import apply as program
 from understudy_runtime.core.program.apply import Apply
 from understudy_runtime.core.records.actors import ReminderForgotten, ReminderSet, StateSet
-from understudy_runtime.core.records.calls import TaskGaveUp
 from understudy_runtime.core.records.deliveries import Delivered, HandlerQueued, Replied
 from understudy_runtime.core.records.jobs import JobStopped
 from understudy_runtime.core.records.programs import Released
@@ -68,10 +67,6 @@ def _released(state: ActorState, record: Released, at: float) -> None:
     state.held = None
 
 
-def _gave_up(state: ActorState, record: TaskGaveUp, at: float) -> None:
-    calling.apply_outcome(state.calls, record)
-
-
 APPLY: Final[dict[type, Apply]] = program.APPLY | {
     Delivered: _delivered,
     HandlerQueued: _queued,
@@ -79,7 +74,6 @@ APPLY: Final[dict[type, Apply]] = program.APPLY | {
     StateSet: _state_set,
     ReminderSet: _reminder_set,
     ReminderForgotten: _reminder_forgotten,
-    TaskGaveUp: _gave_up,
     JobStopped: program.call_note,
     Released: _released,
 }
