@@ -11,7 +11,6 @@ from understudy_runtime.core.program import apply as program
 from understudy_runtime.core.program.apply import Apply
 from understudy_runtime.core.records.actors import ReminderForgotten, ReminderSet, StateSet
 from understudy_runtime.core.records.deliveries import Delivered, HandlerQueued, Replied
-from understudy_runtime.core.records.jobs import JobStopped
 from understudy_runtime.core.records.programs import Released
 
 
@@ -74,6 +73,5 @@ APPLY: Final[dict[type, Apply]] = program.APPLY | {
     StateSet: _state_set,
     ReminderSet: _reminder_set,
     ReminderForgotten: _reminder_forgotten,
-    JobStopped: program.call_note,
     Released: _released,
 }

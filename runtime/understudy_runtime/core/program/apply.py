@@ -104,7 +104,7 @@ def _cancelled(state: ProgramState, record: CallCancelled, at: float) -> None:
     calling.apply_cancelled(state.calls, record.call)
 
 
-def call_note(state: ProgramState, record: AnyRecord, at: float) -> None:
+def _call_note(state: ProgramState, record: AnyRecord, at: float) -> None:
     calling.apply_note(state.calls, record)
 
 
@@ -153,19 +153,19 @@ APPLY: Final[dict[type, Apply]] = {
     TaskGaveUp: _gave_up,
     CallAnswered: _outcome,
     CallCancelled: _cancelled,
-    AttemptFailed: call_note,
-    AttemptDispatched: call_note,
-    ProgressNoted: call_note,
-    LateResult: call_note,
-    JobSubmitted: call_note,
-    JobSought: call_note,
-    JobSeekDelayed: call_note,
-    JobUncertain: call_note,
-    JobOver: call_note,
+    AttemptFailed: _call_note,
+    AttemptDispatched: _call_note,
+    ProgressNoted: _call_note,
+    LateResult: _call_note,
+    JobSubmitted: _call_note,
+    JobSought: _call_note,
+    JobSeekDelayed: _call_note,
+    JobUncertain: _call_note,
+    JobOver: _call_note,
     JobTold: remember,
-    JobStopping: call_note,
-    JobStopFound: call_note,
-    JobStopDelayed: call_note,
+    JobStopping: _call_note,
+    JobStopFound: _call_note,
+    JobStopDelayed: _call_note,
     JobStopped: _job_stopped,
     TimerSet: _timer,
     Fired: _fired,
