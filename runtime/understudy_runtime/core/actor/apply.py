@@ -11,7 +11,6 @@ from understudy_runtime.core.program import apply as program
 from understudy_runtime.core.program.apply import Apply
 from understudy_runtime.core.records.actors import ReminderForgotten, ReminderSet, StateSet
 from understudy_runtime.core.records.deliveries import Delivered, HandlerQueued, Replied
-from understudy_runtime.core.records.programs import Released
 
 
 def _delivered(state: ActorState, record: Delivered, at: float) -> None:
@@ -62,10 +61,6 @@ def apply_reminder(reminders: dict[str, Reminder], record: ReminderSet | Reminde
         reminders[record.id] = Reminder(record.handler, record.args, record.at, record.every_s)
 
 
-def _released(state: ActorState, record: Released, at: float) -> None:
-    state.held = None
-
-
 APPLY: Final[dict[type, Apply]] = program.APPLY | {
     Delivered: _delivered,
     HandlerQueued: _queued,
@@ -73,5 +68,4 @@ APPLY: Final[dict[type, Apply]] = program.APPLY | {
     StateSet: _state_set,
     ReminderSet: _reminder_set,
     ReminderForgotten: _reminder_forgotten,
-    Released: _released,
 }

@@ -66,10 +66,10 @@ def _release(state: ActorState, message: Release, now: float) -> Decision:
 
     It activates in any case, because that needs the program: code that still does not fit is found out here.
     """
-    if state.held is None:
+    if state.held is None or message.idempotency_key in state.deliveries.remembered:
         return Decision(reply=Accepted())
     timer = handler_duty(state) if state.in_flight else now if state.queue or state.reminders else None
-    decision = Decision(append=[Released()], activate=True, timer=timer, reply=Accepted())
+    decision = Decision(append=[Released(message.idempotency_key)], activate=True, timer=timer, reply=Accepted())
     make_up(state, decision, now)
     return decision
 
