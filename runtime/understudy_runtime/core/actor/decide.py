@@ -13,7 +13,6 @@ from understudy_runtime.core.actor.duties import handler_duty, next_message
 from understudy_runtime.core.actor.state import ActorState
 from understudy_runtime.core.keys import ACTOR_PREFIX, kind_of
 from understudy_runtime.core.messages import (
-    Accepted,
     Activated,
     Decision,
     Deliver,
@@ -23,9 +22,8 @@ from understudy_runtime.core.messages import (
     TimerDue,
 )
 from understudy_runtime.core.program import decide as program
-from understudy_runtime.core.program.decide import Decide, described, due, make_up
+from understudy_runtime.core.program.decide import Decide, described, due
 from understudy_runtime.core.records.deliveries import Delivered, HandlerQueued
-from understudy_runtime.core.records.programs import Released
 
 
 def definition_of(state: ActorState) -> str:
@@ -66,11 +64,9 @@ def _release(state: ActorState, message: Release, now: float) -> Decision:
 
     It activates in any case, because that needs the program: code that still does not fit is found out here.
     """
-    if state.held is None or message.idempotency_key in state.deliveries.remembered:
-        return Decision(reply=Accepted())
-    timer = handler_duty(state) if state.in_flight else now if state.queue or state.reminders else None
-    decision = Decision(append=[Released(message.idempotency_key)], activate=True, timer=timer, reply=Accepted())
-    make_up(state, decision, now)
+    decision = program.release(state, message, now)
+    if decision.append:
+        decision.timer = handler_duty(state) if state.in_flight else now if state.queue or state.reminders else None
     return decision
 
 

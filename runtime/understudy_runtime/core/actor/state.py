@@ -12,7 +12,7 @@ from understudy_runtime.core.calls import Caller, Calls
 from understudy_runtime.core.deliveries import Deliveries
 from understudy_runtime.core.kinds import MaybeRaw, Sender
 from understudy_runtime.core.leases import Leases
-from understudy_runtime.core.messages import Hold, Refused
+from understudy_runtime.core.messages import Accepted, Hold, Refused
 from understudy_runtime.core.program.state import ProgramState
 from understudy_runtime.core.records.deliveries import HandlerQueued
 
@@ -45,6 +45,7 @@ class ActorState(ProgramState, omit_defaults=True):
     to an earlier handler's call is refused. `reminded` says that it came of a reminder.
     """
 
+    KIND: ClassVar[str] = "actor"
     UNAWAITED: ClassVar[str] = "the actor that started it no longer awaits it"
 
     key: str
@@ -72,6 +73,10 @@ class ActorState(ProgramState, omit_defaults=True):
     @property
     def absent(self) -> Refused | None:
         return None if self.turns else Refused("UnknownName", f"nothing has happened to {self.key} yet")
+
+    @property
+    def not_held(self) -> Accepted:
+        return Accepted()
 
     def waiting(self, delivery: int) -> tuple[Sender, ...]:
         """Those who wait for the handler in flight, which is the only one."""

@@ -113,11 +113,9 @@ class Job:
             case "resubmit":
                 return self.submitted_again()
             case "hold":
-                detail = (
-                    f"call {self.number}: whether attempt {call.attempt} of {call.task} was submitted is not known; "
-                    f"look in the outside system, and then say so: {how_to_settle(self.caller.key, self.number)}"
+                return Decision(
+                    append=[JobUncertain(self.number, call.attempt), hold(self.caller.key, self.number, call)]
                 )
-                return Decision(append=[JobUncertain(self.number, call.attempt), Held("uncertain", detail)])
             case "fail":
                 message = (
                     f"whether attempt {call.attempt} of {call.task} was submitted is not known, and it has no find()"
@@ -308,6 +306,15 @@ def _taken(decision: Decision, subject: Job, message: CompleteJob | SettleJob) -
 def how_to_settle(key: str, call: int) -> str:
     """The command, for people."""
     return f"`understudy jobs settle {key.split('/', 1)[1]} {call}`"
+
+
+def hold(key: str, number: int, call: TaskCall) -> Held:
+    """Until a person has settled it, whoever awaits this job is held."""
+    detail = (
+        f"call {number}: whether attempt {call.attempt} of {call.task} was submitted is not known; "
+        f"look in the outside system, and then say so: {how_to_settle(key, number)}"
+    )
+    return Held("uncertain", detail)
 
 
 def uncertain(calls: Calls) -> list[int]:

@@ -9,6 +9,7 @@ from understudy_runtime.core import calls as calling
 from understudy_runtime.core import leases as leasing
 from understudy_runtime.core.job import deciding as jobs
 from understudy_runtime.core.messages import (
+    Accepted,
     Answer,
     AttemptEnded,
     AttemptProgressed,
@@ -19,6 +20,8 @@ from understudy_runtime.core.messages import (
     ListJobs,
     OpenJobs,
     Recovered,
+    Refused,
+    Release,
     SettleJob,
 )
 from understudy_runtime.core.program.state import ProgramState
@@ -60,6 +63,11 @@ def due(state: ProgramState, now: float) -> Decision:
 def recovered(state: ProgramState, message: Recovered, now: float) -> Decision:
     decision = calling.recovered(state.caller, state.calls, now, message.under_way)
     decision.append += leasing.recovered(state.key, state.leases, state.calls, message.under_way)
+    if state.held is None and (unsettled := jobs.uncertain(state.calls)):
+        # An earlier release of this code has let it go, as it may not.
+        call = state.calls.task(unsettled[0])
+        assert call is not None
+        decision.append.append(jobs.hold(state.key, unsettled[0], call))
     return decision
 
 
@@ -72,12 +80,22 @@ def _hold(state: ProgramState, message: Hold, now: float) -> Decision:
     return Decision(append=[Held(message.why, message.detail)])
 
 
-def make_up(state: ProgramState, decision: Decision, now: float) -> None:
-    """Nothing was done for what was poisoned, not even by the nodes that loaded it: do that with its release."""
-    if state.held is not None and state.held.why == "poisoned":
+def release(state: ProgramState, message: Release, now: float) -> Decision:
+    """It goes on, unless a person has to say first what became of a job."""
+    if message.idempotency_key in state.deliveries.remembered:
+        return Decision(reply=Accepted())
+    if state.held is None:
+        return Decision(reply=state.not_held)
+    if unsettled := jobs.uncertain(state.calls):
+        first = f"settle call {unsettled[0]} first, with {jobs.how_to_settle(state.key, unsettled[0])}"
+        return Decision(reply=Refused("BadRequest", f"{state.KIND} {state.key}: {first}; {state.held.detail}"))
+    decision = Decision(append=[Released(message.idempotency_key)], activate=True, timer=state.timer, reply=Accepted())
+    if state.held.why == "poisoned":
+        # Nothing was done for it meanwhile, not even by the nodes that loaded it.
         missed = recovered(state, Recovered(), now)
         decision.append += missed.append
         decision.execute += missed.execute
+    return decision
 
 
 # --- what people ask
@@ -126,6 +144,7 @@ DECIDE: Final[dict[type, Decide]] = {
     AttemptProgressed: _attempt_progressed,
     Recovered: recovered,
     Hold: _hold,
+    Release: release,
     CompleteJob: _complete_job,
     SettleJob: _settle_job,
     ListJobs: _list_jobs,

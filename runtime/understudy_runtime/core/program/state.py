@@ -10,7 +10,7 @@ from understudy_runtime.core.calls import Caller, Calls
 from understudy_runtime.core.deliveries import Deliveries
 from understudy_runtime.core.kinds import Sender
 from understudy_runtime.core.leases import Leases
-from understudy_runtime.core.messages import Hold, Refused
+from understudy_runtime.core.messages import Hold, Refused, Reply
 
 
 class ProgramState(msgspec.Struct, omit_defaults=True):
@@ -20,6 +20,8 @@ class ProgramState(msgspec.Struct, omit_defaults=True):
     `timer` is when the program wants to be woken; `warnings` counts what a person should look at.
     """
 
+    KIND: ClassVar[str]
+    """What people call it."""
     UNAWAITED: ClassVar[str]
     """Why child runs are cancelled that nobody awaits any more."""
 
@@ -43,6 +45,11 @@ class ProgramState(msgspec.Struct, omit_defaults=True):
     @property
     def absent(self) -> Refused | None:
         """What is answered about it while nothing has happened to it yet."""
+        raise NotImplementedError
+
+    @property
+    def not_held(self) -> Reply:
+        """What a release is answered when nothing holds it."""
         raise NotImplementedError
 
     @property

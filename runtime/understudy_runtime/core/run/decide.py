@@ -8,7 +8,6 @@ import msgspec
 
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
-from understudy_runtime.core.job import deciding as jobs
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import (
     Accepted,
@@ -19,7 +18,6 @@ from understudy_runtime.core.messages import (
     Deliver,
     Describe,
     Refused,
-    Release,
     RetryRun,
     Start,
     Started,
@@ -27,9 +25,9 @@ from understudy_runtime.core.messages import (
     TimerDue,
 )
 from understudy_runtime.core.program import decide as program
-from understudy_runtime.core.program.decide import Decide, described, due, make_up
+from understudy_runtime.core.program.decide import Decide, described, due
 from understudy_runtime.core.records.deliveries import Delivered, NothingToDo
-from understudy_runtime.core.records.programs import Cautioned, Released
+from understudy_runtime.core.records.programs import Cautioned
 from understudy_runtime.core.records.runs import CancelRequested, Ended, ExecutionStarted
 from understudy_runtime.core.run.commands import activated
 from understudy_runtime.core.run.ending import end
@@ -190,24 +188,6 @@ def _timer_due(state: RunState, message: TimerDue, now: float) -> Decision:
     return decision
 
 
-def _release(state: RunState, message: Release, now: float) -> Decision:
-    if (absent := state.absent) is not None:
-        return Decision(reply=absent)
-    if message.idempotency_key in state.deliveries.remembered:
-        return Decision(reply=Accepted())
-    if state.held is None:
-        why = f"run {state.key} is not held, it is {state.status}: there is nothing to release it from"
-        return Decision(reply=Refused("BadRequest", why))
-    if unsettled := jobs.uncertain(state.calls):
-        first = f"settle call {unsettled[0]} first, with {jobs.how_to_settle(state.key, unsettled[0])}"
-        why = f"run {state.key}: {first}; {state.held.detail}"
-        return Decision(reply=Refused("BadRequest", why))
-    released = Released(message.idempotency_key)
-    decision = Decision(append=[released], activate=True, timer=state.timer, reply=Accepted())
-    make_up(state, decision, now)
-    return decision
-
-
 def _describe(state: RunState, message: Describe, now: float) -> Decision:
     if (absent := state.absent) is not None:
         return Decision(reply=absent)
@@ -231,7 +211,6 @@ DECIDE: Final[dict[type, Decide]] = program.DECIDE | {
     Terminate: _terminate,
     Deliver: _deliver,
     TimerDue: _timer_due,
-    Release: _release,
     Describe: _describe,
     Activated: activated,
 }

@@ -27,6 +27,7 @@ class RunState(ProgramState, omit_defaults=True):
     the next execution has still to begin: it does with whatever is next handed to user code.
     """
 
+    KIND: ClassVar[str] = "run"
     UNAWAITED: ClassVar[str] = "its parent run no longer awaits it"
 
     key: str
@@ -66,6 +67,11 @@ class RunState(ProgramState, omit_defaults=True):
     @property
     def absent(self) -> Refused | None:
         return None if self.status else Refused("UnknownName", f"there is no run {self.key}")
+
+    @property
+    def not_held(self) -> Refused:
+        why = f"run {self.key} is not held, it is {self.status}: there is nothing to release it from"
+        return self.absent or Refused("BadRequest", why)
 
     @property
     def over(self) -> bool:
