@@ -9,7 +9,7 @@ import msgspec
 from understudy_runtime.core import chains
 from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.actor.commands import activated
-from understudy_runtime.core.actor.duties import handler_duty, next_message
+from understudy_runtime.core.actor.duties import next_message
 from understudy_runtime.core.actor.state import ActorState
 from understudy_runtime.core.keys import ACTOR_PREFIX, kind_of
 from understudy_runtime.core.messages import (
@@ -65,8 +65,8 @@ def _release(state: ActorState, message: Release, now: float) -> Decision:
     It activates in any case, because that needs the program: code that still does not fit is found out here.
     """
     decision = program.release(state, message, now)
-    if decision.append:
-        decision.timer = handler_duty(state) if state.in_flight else now if state.queue or state.reminders else None
+    if decision.append and not state.in_flight and (state.queue or state.reminders):
+        decision.timer = now
     return decision
 
 

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import math
 
-from understudy_runtime.core import calls as calling
 from understudy_runtime.core.actor.state import ActorState, Reminder
+from understudy_runtime.core.program import decide as program
 from understudy_runtime.core.records.deliveries import Delivered, HandlerQueued
 
 
 def next_duty(state: ActorState) -> float | None:
-    if state.held is not None:
-        return calling.next_stop(state.calls)
-    if state.in_flight:
-        return handler_duty(state)
+    at = program.next_duty(state)
+    if state.in_flight or state.held is not None:
+        return at
     own = 0.0 if state.queue else earliest_reminder(state.reminders)
-    duties = (own, calling.next_stop(state.calls))
-    return min((duty for duty in duties if duty is not None), default=None)
-
-
-def handler_duty(state: ActorState) -> float | None:
-    duties = (calling.next_duty(state.calls), state.timer)
-    return min((duty for duty in duties if duty is not None), default=None)
+    return min((duty for duty in (own, at) if duty is not None), default=None)
 
 
 def earliest_reminder(reminders: dict[str, Reminder]) -> float | None:

@@ -57,6 +57,14 @@ def due(state: ProgramState, now: float) -> Decision:
     return decision
 
 
+def next_duty(state: ProgramState) -> float | None:
+    """When `due` next has something to do. Calls have their times while user code is held, too."""
+    at = calling.next_duty(state.calls)
+    if state.timer is None or state.held is not None:
+        return at
+    return state.timer if at is None else min(at, state.timer)
+
+
 # --- a node that loads it
 
 

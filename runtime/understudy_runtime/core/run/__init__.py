@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core.messages import ActorFacts, AnyMessage, Decision, Refused, ReplayFrom
+from understudy_runtime.core.program.decide import next_duty
 from understudy_runtime.core.program.machine import ProgramMachine
 from understudy_runtime.core.run.apply import APPLY
 from understudy_runtime.core.run.commands import next_execution
@@ -53,8 +54,8 @@ class RunMachine(ProgramMachine[RunState]):
             return 0.0
         if state.held is not None and state.held.why == "poisoned":
             return state.deadline
-        duties = [state.deadline, calling.next_duty(state.calls), None if state.held else state.timer]
-        return min((duty for duty in duties if duty is not None), default=None)
+        at, deadline = next_duty(state), state.deadline
+        return at if deadline is None else deadline if at is None else min(at, deadline)
 
     def facts(self, state: RunState) -> ActorFacts:
         return ActorFacts(
