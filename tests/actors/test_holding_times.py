@@ -12,7 +12,7 @@ from msgspec import Raw
 from tests.actors.world import RecordedStore, living, run, starting
 from understudy import Actor, App, RetryPolicy, handler, task_info
 from understudy_runtime.core.keys import actor_key
-from understudy_runtime.core.messages import AnyMessage, Deliver, Hold
+from understudy_runtime.core.messages import AnyMessage, Deliver, Hold, Release
 
 pytestmark = pytest.mark.anyio
 
@@ -76,5 +76,24 @@ async def test_a_retry_comes_due_while_its_caller_is_held_by_the_next_node_too(k
         assert (await world.describe(key)).status == "held", "its code does not fit any more"
     async with living([app()], store, now=world.clock.now()) as world:
         await world.pass_time(1)
+        described = await world.describe(key)
+        assert (described.status, described.succeeded) in [("succeeded", 1), ("active", 1)]
+
+
+@pytest.mark.parametrize(("key", "begin"), CASES)
+async def test_nothing_of_what_is_poisoned_is_dispatched_until_its_release(key: str, begin: AnyMessage) -> None:
+    store = RecordedStore()
+    async with living([app()], store) as world:
+        world.deliver(key, begin)
+        await world.pass_time(10)
+        world.deliver(key, Hold("poisoned", "for a test"))
+        await world.pass_time(2 * LATER_S)
+        assert [effect.token.attempt for effect in world.outside.effects] == [1]
+    async with living([app()], store, now=world.clock.now()) as world:
+        await world.pass_time(2 * LATER_S)
+        assert world.outside.effects == []
+        world.deliver(key, Release())
+        await world.pass_time(10)
+        assert [effect.token.attempt for effect in world.outside.effects] == [2]
         described = await world.describe(key)
         assert (described.status, described.succeeded) in [("succeeded", 1), ("active", 1)]

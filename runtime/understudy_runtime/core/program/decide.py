@@ -24,6 +24,7 @@ from understudy_runtime.core.messages import (
     Release,
     SettleJob,
 )
+from understudy_runtime.core.program.commands import wake
 from understudy_runtime.core.program.state import ProgramState
 from understudy_runtime.core.records.calls import CallAnswered
 from understudy_runtime.core.records.programs import Fired, Held, Released
@@ -50,6 +51,8 @@ def _attempt_progressed(state: ProgramState, message: AttemptProgressed, now: fl
 
 def due(state: ProgramState, now: float) -> Decision:
     """What the calls have to do by now, and the program's own timer, which waits while it is held."""
+    if state.poisoned:
+        return Decision()
     decision = calling.tasks_due(state.caller, state.calls, now)
     if state.timer is not None and state.timer <= now and state.held is None:
         decision.append.append(Fired())
@@ -59,6 +62,8 @@ def due(state: ProgramState, now: float) -> Decision:
 
 def next_duty(state: ProgramState) -> float | None:
     """When `due` next has something to do. Calls have their times while user code is held, too."""
+    if state.poisoned:
+        return None
     at = calling.next_duty(state.calls)
     if state.timer is None or state.held is not None:
         return at
@@ -68,14 +73,21 @@ def next_duty(state: ProgramState) -> float | None:
 # --- a node that loads it
 
 
-def recovered(state: ProgramState, message: Recovered, now: float) -> Decision:
-    decision = calling.recovered(state.caller, state.calls, now, message.under_way)
-    decision.append += leasing.recovered(state.key, state.leases, state.calls, message.under_way)
+def _recovered(state: ProgramState, message: Recovered, now: float) -> Decision:
+    if state.poisoned:
+        return Decision()
+    decision = _begin_anew(state, message, now)
     if state.held is None and (unsettled := jobs.uncertain(state.calls)):
         # An earlier release of this code has let it go, as it may not.
         call = state.calls.task(unsettled[0])
         assert call is not None
         decision.append.append(jobs.hold(state.key, unsettled[0], call))
+    return decision
+
+
+def _begin_anew(state: ProgramState, message: Recovered, now: float) -> Decision:
+    decision = calling.recovered(state.caller, state.calls, now, message.under_way)
+    decision.append += leasing.recovered(state.key, state.leases, state.calls, message.under_way)
     return decision
 
 
@@ -98,11 +110,12 @@ def release(state: ProgramState, message: Release, now: float) -> Decision:
         first = f"settle call {unsettled[0]} first, with {jobs.how_to_settle(state.key, unsettled[0])}"
         return Decision(reply=Refused("BadRequest", f"{state.KIND} {state.key}: {first}; {state.held.detail}"))
     decision = Decision(append=[Released(message.idempotency_key)], activate=True, timer=state.timer, reply=Accepted())
-    if state.held.why == "poisoned":
+    if state.poisoned:
         # Nothing was done for it meanwhile, not even by the nodes that loaded it.
-        missed = recovered(state, Recovered(), now)
+        missed = _begin_anew(state, Recovered(), now)
         decision.append += missed.append
         decision.execute += missed.execute
+        wake(decision, calling.next_duty(state.calls))
     return decision
 
 
@@ -146,11 +159,24 @@ def _list_jobs(state: ProgramState, message: ListJobs, now: float) -> Decision:
     return Decision(reply=state.absent or OpenJobs(calling.open_jobs(state.key, state.calls)))
 
 
+def restrain(state: ProgramState, decision: Decision) -> None:
+    """What is held does not run user code, unless this decision lets it go; what is poisoned runs nothing.
+
+    It may be let go and held again at once, for a job of which nobody knows what became. What a poisoned one would
+    dispatch is noted as if it had been, and lost: its release begins that anew.
+    """
+    changes = [type(record) for record in decision.append if type(record) in (Held, Released)]
+    decision.activate = decision.activate and changes[-1:] == [Released]
+    if state.poisoned and Released not in changes:
+        decision.execute = []
+        decision.append = [record for record in decision.append if type(record) is not Held]
+
+
 DECIDE: Final[dict[type, Decide]] = {
     Answer: _answer,
     AttemptEnded: _attempt_ended,
     AttemptProgressed: _attempt_progressed,
-    Recovered: recovered,
+    Recovered: _recovered,
     Hold: _hold,
     Release: release,
     CompleteJob: _complete_job,

@@ -8,9 +8,9 @@ from typing import Generic, TypeVar
 import msgspec
 
 from understudy_runtime.core import leases as leasing
-from understudy_runtime.core.messages import Activated, AnyMessage, Decision, Refused, Release, SettleJob
+from understudy_runtime.core.messages import Activated, AnyMessage, Decision, Refused
 from understudy_runtime.core.program.apply import Apply
-from understudy_runtime.core.program.decide import Decide
+from understudy_runtime.core.program.decide import Decide, restrain
 from understudy_runtime.core.program.state import ProgramState
 from understudy_runtime.core.records import AnyRecord
 from understudy_runtime.core.records.leases import LeaseRequested
@@ -32,11 +32,10 @@ class ProgramMachine(Generic[S]):
         if decide is None:
             return Decision(reply=self.not_for_it(state))
         decision = decide(state, message, now)
-        if decision.activate:
-            if state.held is not None:
-                decision.activate = type(message) in (Release, SettleJob)
-            elif type(message) is not Activated:
-                decision = self.before_user_code(state, message, decision)
+        if state.held is not None:
+            restrain(state, decision)
+        elif decision.activate and type(message) is not Activated:
+            decision = self.before_user_code(state, message, decision)
         if state.leases.held or (type(message) is Activated and leasing.any_requested(decision.append)):
             leasing.give_back(state.key, state.caller.execution, state.leases, decision)
         return decision

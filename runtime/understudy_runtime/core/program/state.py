@@ -58,6 +58,11 @@ class ProgramState(msgspec.Struct, omit_defaults=True):
         return False
 
     @property
+    def poisoned(self) -> bool:
+        """Whether it kills its nodes, so that nothing of it may be run until a person has released it."""
+        return self.held is not None and self.held.why == "poisoned"
+
+    @property
     def must_be_loaded(self) -> bool:
         """Whether whoever takes its shard over has to go on with it at once."""
         return self.held is not None or self.calls.under_way or self.leases.busy

@@ -52,8 +52,6 @@ class RunMachine(ProgramMachine[RunState]):
             return calling.next_stop(state.calls)
         if state.continued is not None:
             return 0.0
-        if state.held is not None and state.held.why == "poisoned":
-            return state.deadline
         at, deadline = next_duty(state), state.deadline
         return at if deadline is None else deadline if at is None else min(at, deadline)
 

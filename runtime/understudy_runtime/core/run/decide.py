@@ -181,8 +181,6 @@ def _timer_due(state: RunState, message: TimerDue, now: float) -> Decision:
         return end(
             state, Ended("timed_out", Failure("RunTimedOut", "the run's deadline passed", kind="timeout")), Decision()
         )
-    if state.held is not None and state.held.why == "poisoned":
-        return Decision()
     decision = due(state, now)
     decision.activate = decision.activate or state.continued is not None
     return decision
