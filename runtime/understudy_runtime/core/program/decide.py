@@ -82,6 +82,8 @@ def _recovered(state: ProgramState, message: Recovered, now: float) -> Decision:
         call = state.calls.task(unsettled[0])
         assert call is not None
         decision.append.append(jobs.hold(state.key, unsettled[0], call))
+    # One job may have failed, and another hold its caller: then user code hears of the first with its release.
+    decision.activate = decision.activate and not any(type(record) is Held for record in decision.append)
     return decision
 
 
@@ -152,6 +154,7 @@ def _settle_job(state: ProgramState, message: SettleJob, now: float) -> Decision
     if is_last and decision.append and state.held is not None and state.held.why == "uncertain":
         decision.append.append(Released())
         decision.activate = True
+        wake(decision, state.timer)
     return decision
 
 
