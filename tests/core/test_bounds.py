@@ -117,6 +117,17 @@ def test_a_run_that_continues_as_new_without_end_takes_a_turn_for_some() -> None
     assert out[-1] == "= running, duty never, open"
 
 
+def test_a_run_that_is_held_between_two_executions_begins_the_next_with_its_release() -> None:
+    bench = run()
+    asked = ["> continue 0", *(line for n in range(1, commands.MAX_ROUNDS) for line in (">", f"> continue {n}"))]
+    bench.turn(["deliver go", *asked])
+    assert bench.turn(['hold poisoned "killed its node"'])[-1] == "= held, duty never, open"
+    assert bench.turn(["due"]) == ["= held, duty never, open"]
+    out = bench.turn(["release", "> task 1 a"])
+    assert out[0] == "< ExecutionStarted Released"
+    assert out[-1] == "= running, duty never, open"
+
+
 def test_a_message_that_comes_between_two_executions_is_for_the_next() -> None:
     bench = run()
     asked = ["> continue 0", *(line for n in range(1, commands.MAX_ROUNDS) for line in (">", f"> continue {n}"))]

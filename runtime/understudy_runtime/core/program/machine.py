@@ -34,7 +34,7 @@ class ProgramMachine(Generic[S]):
         decision = decide(state, message, now)
         if state.held is not None:
             restrain(state, decision)
-        elif decision.activate and type(message) is not Activated:
+        if decision.activate and type(message) is not Activated:
             decision = self.before_user_code(state, message, decision)
         if state.leases.held or (type(message) is Activated and leasing.any_requested(decision.append)):
             leasing.give_back(state.key, state.caller.execution, state.leases, decision)

@@ -50,7 +50,7 @@ class RunMachine(ProgramMachine[RunState]):
     def next_duty(self, state: RunState) -> float | None:
         if state.status in CLOSED or not state.status:
             return calling.next_stop(state.calls)
-        if state.continued is not None:
+        if state.continued is not None and state.held is None:
             return 0.0
         at, deadline = next_duty(state), state.deadline
         return at if deadline is None else deadline if at is None else min(at, deadline)
