@@ -338,7 +338,7 @@ class Client:
         """The workflow, the encoded input with its digest, the id and what to do if that is taken."""
         run_id, if_exists = kwargs.pop("id", None), kwargs.pop("if_exists", "return")
         if run_id is not None:
-            checked_id(run_id)
+            run_id = checked_id(run_id)
         definition = self._workflows.get(workflow) if isinstance(workflow, str) else workflow_of(workflow)[1]
         if definition is None:
             # Only the node knows the signature, and so the one form that digests are made of.
@@ -405,7 +405,7 @@ def _by_name(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
     """The encoded call of what nothing but the name is known of. UnknownName if that cannot be one."""
     if not name.isprintable():
         raise UnknownName(f"nothing can be called {name[:40]!a}")
-    return CallCodec(_anything, name=name).encode(args, kwargs)[0]
+    return CallCodec(_anything, name=name).encode_unproven(args, kwargs)[0]
 
 
 def _checked(codec: CallCodec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, str]:

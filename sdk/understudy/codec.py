@@ -20,6 +20,9 @@ from understudy.errors import BadDefinition, BadInput
 
 _EMPTY: Final[dict[str, Any]] = {}
 
+MAX_KNOWN_SHAPES: Final = 64
+"""Combinations of classes that a codec remembers as known to arrive as they are; others are looked at each time."""
+
 
 class _Call(msgspec.Struct, frozen=True):
     args: Sequence[Any]
@@ -80,7 +83,10 @@ class CallCodec:
         names_in_scope: Mapping[str, Any] = _EMPTY,
     ) -> None:
         self.name: Final = name or fn.__qualname__
-        parameters = list(signature_of(fn).parameters.values())[1 if skip_self else 0 :]
+        try:
+            parameters = list(signature_of(fn).parameters.values())[1 if skip_self else 0 :]
+        except (ValueError, TypeError) as error:
+            raise BadDefinition(f"{self.name}: Python does not know its parameters: {error}") from None
         hints = annotations_of(fn, f"{self.name}()", names_in_scope)
         decoders = {
             parameter.name: values.Decoder(
@@ -100,11 +106,33 @@ class CallCodec:
         self._decoders: Final = decoders
         self._call_label: Final = f"{self.name}()"
         self._steps: Final = [(decoders[name], f"{self._call_label}: {name}") for name in self._positional]
+        self._proofs: Final = [decoders[name].proof for name in self._positional]
+        self._known_shapes: Final[set[tuple[type, ...]]] = set()
         self._fewest: Final = sum(p.default is kinds.empty for p in positional)
         self._simple: Final = not any(p.default is kinds.empty for p in named)
 
     def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any] = _EMPTY) -> tuple[bytes, str]:
-        """The call as JSON, and the digest of its arguments; BadInput names the parameter that does not fit."""
+        """The call as JSON, and the digest of its arguments; BadInput names what would not arrive as it is."""
+        args, kwargs = self.bind(args, kwargs)
+        if not kwargs:
+            shape = tuple(map(type, args))
+            if shape in self._known_shapes:
+                data = values.encode_exact(_Call(args, kwargs), self._call_label)
+                return data, values.digest(data, None, unordered=False)
+            unordered = self._prove(args, shape)
+            if unordered is not None:
+                call = _Call(args, kwargs)
+                data = values.encode_exact(call, self._call_label)
+                return data, values.digest(data, call, unordered)
+        encoded = self.encode_unproven(args, kwargs)
+        self._refuse_changes(args, kwargs, encoded[0])
+        return encoded
+
+    def encode_unproven(self, args: Sequence[Any], kwargs: Mapping[str, Any] = _EMPTY) -> tuple[bytes, str]:
+        """What `encode` gives, also of arguments that change on their way.
+
+        For callers that do not know the types, and for calls that a journal has already.
+        """
         args, kwargs = self.bind(args, kwargs)
         names = self._positional if len(args) <= len(self._positional) else self._labels(len(args))
         call = _Call(args, kwargs)
@@ -115,9 +143,30 @@ class CallCodec:
             data, unordered = values.encode_parts(args, names, call, self._call_label)
         return data, values.digest(data, call, unordered)
 
+    def _prove(self, args: Sequence[Any], shape: tuple[type, ...]) -> bool | None:
+        """None unless all of these are known to arrive as they are; else whether they may hold dicts or sets."""
+        proofs = self._proofs[: len(args)]
+        if len(proofs) < len(args):
+            return None
+        if all(kind in proof.kinds for proof, kind in zip(proofs, shape, strict=True)):
+            if len(self._known_shapes) < MAX_KNOWN_SHAPES:
+                self._known_shapes.add(shape)
+            return False
+        for proof, value in zip(proofs, args, strict=True):
+            if not proof.holds(value):
+                return None
+        return any(proof.unordered for proof in proofs)
+
+    def _refuse_changes(self, args: Sequence[Any], kwargs: Mapping[str, Any], data: bytes) -> None:
+        arrived, named = self.decode(data)
+        for label, sent, other in zip(self._labels(len(args)), args, arrived, strict=False):
+            values.refuse_changes(sent, other, f"{self._call_label}: {label}")
+        for name, sent in kwargs.items():
+            values.refuse_changes(sent, named[name], f"{self._call_label}: {name}")
+
     def digest(self, args: Sequence[Any], kwargs: Mapping[str, Any] = _EMPTY) -> str:
         """The hexadecimal xxhash64 of these arguments."""
-        return self.encode(args, kwargs)[1]
+        return self.encode_unproven(args, kwargs)[1]
 
     def decode(self, data: bytes | Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments, typed as annotated; BadInput names the parameter that does not fit."""
@@ -222,11 +271,12 @@ class ResultCodec:
         self._decoder: Final = values.Decoder(annotation, self._label)
 
     def encode(self, value: Any) -> bytes:
-        """The result as JSON; BadInput if it cannot be encoded or does not fit the annotation."""
-        data = values.encode(value, self._label)
-        if not self._decoder.any:
-            self._decoder.decode(data, self._label)
-        return data
+        """The result as JSON; BadInput if it would not arrive as it is, by its annotation."""
+        return self._decoder.encode(value, self._label)
+
+    def encode_unproven(self, value: Any) -> bytes:
+        """What `encode` gives, also of a result that changes on its way: for one that a journal has already."""
+        return values.encode(value, self._label)
 
     def decode(self, data: bytes | Raw) -> Any:
         return self._decoder.decode(data, self._label)
@@ -277,9 +327,22 @@ class StateCodec:
 
     def _encode(self, state: dict[str, Any], error: type[BadInput] | type[BadDefinition]) -> bytes:
         try:
-            return values.encode_parts(list(state.values()), self._labels, state, self._cls.__qualname__)[0]
+            if all(decoder.proof.holds(state[name]) for name, decoder in self._decoders.items()):
+                return values.encode_exact(state, self._cls.__qualname__)
+            data = values.encode_parts(list(state.values()), self._labels, state, self._cls.__qualname__)[0]
+            self._refuse_changes(state, data)
+            return data
         except BadInput as unfit:
             raise error(str(unfit)) from None
+
+    def _refuse_changes(self, state: dict[str, Any], data: bytes) -> None:
+        arrived = self._decode_fields(data)
+        for name, value in state.items():
+            sent: Any = value
+            if issubclass(type(sent), tuple) and type(arrived[name]) is list and not self._decoders[name].any:
+                # The state is what the class declares: a tuple put where a list is declared becomes one.
+                sent = list(sent)
+            values.refuse_changes(sent, arrived[name], f"{self._cls.__qualname__}.{name}")
 
     def _decode_fields(self, data: bytes | Raw) -> dict[str, Any]:
         stored = _JSON_OBJECT.decode(data)

@@ -91,10 +91,10 @@ class ResourceDefinition(msgspec.Struct, frozen=True):
     handle: values.Decoder
 
     def encode_spec(self, spec: Any) -> tuple[bytes, str]:
-        """As JSON, with its digest; BadInput if it does not fit."""
+        """As JSON, with its digest; BadInput if it would not arrive as it is."""
         label = f"the spec of {self.name}"
         data, unordered = values.encode_parts((spec,), ("",), spec, label)
-        self.spec.decode(data, label)
+        self.spec.refuse_changes(spec, data, label)
         return data, values.digest(data, spec, unordered)
 
     def decode_handle(self, data: bytes) -> Any:

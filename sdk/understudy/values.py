@@ -1,7 +1,8 @@
 """Values of user code as JSON, and back: the one way in which a value leaves or enters user code.
 
 Encoding refuses what JSON would change silently: NaN and infinities (which would become null) and subclasses of
-plain types (a `Counter` would come back as a `dict`). Decoding is typed by the annotation. A string may hold
+plain types (a `Counter` would come back as a `dict`). Decoding is typed by the annotation, and what is encoded for an
+annotation is refused unless it arrives as it was (`understudy.exactness`). A string may hold
 surrogates, as file names do: they travel as U+FDD0 and four hex digits, because JSON that leaves Python must be
 valid Unicode for every reader; a U+FDD0 that was there before travels in the same way.
 """
@@ -11,8 +12,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -29,12 +28,10 @@ import xxhash
 from msgspec import Raw
 
 from understudy.errors import BadDefinition, BadInput
+from understudy.exactness import MAX_DEPTH, Difference, difference, names_of_fields, proof_of
 
 MAX_VALUE_BYTES: Final = 16 * 1024 * 1024
 """The bound of one encoded value (all arguments of one call together). Larger data belongs in a file or a store."""
-
-MAX_DEPTH: Final = 200
-"""How deep lists, dicts and objects may be nested; counted here, because interpreters do not all notice in time."""
 
 _ESCAPE: Final = "\ufdd0"
 _ESCAPE_UTF8: Final = _ESCAPE.encode()
@@ -60,7 +57,7 @@ class _Unfit(Exception):
         self.path: list[str] = []
 
     def __str__(self) -> str:
-        where = "".join(reversed(self.path)).lstrip(".") if self.located else self.path[-1]
+        where = "".join(reversed(self.path)).lstrip(".") if self.located else "".join(self.path[-1:])
         return f"{where}: {self.reason}" if where else self.reason
 
 
@@ -76,15 +73,35 @@ def encode_parts(parts: Sequence[Any], names: Sequence[str], whole: Any, label: 
     """`whole` as JSON, made of `parts` called `names`; and whether it holds anything without an order of its own."""
     try:
         unordered = _check_all(parts, names, MAX_DEPTH)
+    except (_Unfit, AttributeError) as error:
+        raise BadInput(f"{label}: {error}") from None
+    return encode_exact(whole, label), unordered
+
+
+def encode_exact(whole: Any, label: str) -> bytes:
+    """`whole` as JSON, of which it is known that it does not change."""
+    try:
         data = _encoded(whole)
-    except (_Unfit, TypeError, ValueError, OverflowError) as error:
+    except (_Unfit, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise BadInput(f"{label}: {error}") from None
     if len(data) > MAX_VALUE_BYTES:
         raise BadInput(
             f"{label}: {len(data)} bytes are more than a value may have ({MAX_VALUE_BYTES}); "
             "put the data in a file or a store and pass its name"
         )
-    return data, unordered
+    return data
+
+
+def refuse_changes(sent: Any, arrived: Any, label: str) -> None:
+    """BadInput, beginning with `label` and naming the place, unless what arrived is what was sent."""
+    try:
+        found = difference(sent, arrived)
+    except RecursionError:
+        found = Difference("", f"the value contains itself, or is nested more than {MAX_DEPTH} deep")
+    except Exception as error:  # user code: a property, an `__eq__` or an `__hash__`
+        found = Difference("", f"it cannot be compared with what would arrive: {type(error).__name__}: {error}")
+    if found is not None:
+        raise BadInput(f"{label}{found.path}: {found.reason}")
 
 
 def digest(data: bytes, value: Any, unordered: bool) -> str:
@@ -106,10 +123,12 @@ def _encoded(value: Any) -> bytes:
 
 def _in_order(value: Any) -> bytes:
     try:
-        return _ordered_encoder.encode(value)
+        data = _ordered_encoder.encode(value)
+        if _ESCAPE_UTF8 not in data:
+            return data
     except (TypeError, UnicodeEncodeError):
-        # A set whose elements have no order among themselves, or surrogates.
-        return _encoder.encode(_ordered(value))
+        pass  # a set whose elements have no order among themselves, or surrogates
+    return _encoder.encode(_ordered(value))
 
 
 def _ordered(value: Any) -> Any:
@@ -123,7 +142,7 @@ def _ordered(value: Any) -> Any:
     if issubclass(kind, dict):
         plain = {_plain_key(key): _ordered(item) for key, item in value.items()}
         return dict(sorted(plain.items()))
-    names = _field_names(kind)
+    names = names_of_fields(kind)
     if names is not None:
         return {name: _ordered(getattr(value, name)) for name in names}
     return _escape(msgspec.to_builtins(value, str_keys=True, enc_hook=_enc_hook, order="deterministic"))
@@ -139,7 +158,13 @@ def _enc_hook(value: Any) -> Any:
     if issubclass(kind, PurePath):
         return str(value)
     if is_pydantic(kind):
-        dumped = value.model_dump(mode="json", round_trip=True)
+        try:
+            dumped = value.model_dump(mode="json", round_trip=True)
+        except (ValueError, TypeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise _Unfit(
+                f"a {kind.__qualname__} does not give all of itself to JSON: {reason}", located=False
+            ) from None
         try:
             _check_all((dumped,), ("",), MAX_DEPTH)
         except _Unfit as unfit:
@@ -191,7 +216,7 @@ def _checker(kind: Any) -> Callable[[Any, int], bool]:
         return _check_set
     if kind is dict:
         return _check_dict
-    names = _field_names(kind)
+    names = names_of_fields(kind)
     if names is not None:
         return _field_checker(names)
     if issubclass(kind, Enum) or issubclass(kind, PurePath):
@@ -204,20 +229,6 @@ def _checker(kind: Any) -> Callable[[Any, int], bool]:
         raise _Unfit(reason)
 
     return refuse
-
-
-def _field_names(kind: Any) -> tuple[str, ...] | None:
-    if issubclass(kind, msgspec.Struct):
-        return tuple(kind.__struct_fields__)
-    if is_dataclass(kind):
-        return tuple(field.name for field in dataclass_fields(kind))
-    if hasattr(kind, "__attrs_attrs__"):
-        return tuple(attribute.name for attribute in kind.__attrs_attrs__)
-    return _names_of_tuple(kind)
-
-
-def _names_of_tuple(kind: Any) -> tuple[str, ...] | None:
-    return getattr(kind, "_fields", None) if tuple in kind.__mro__ else None
 
 
 def _field_checker(names: tuple[str, ...]) -> Callable[[Any, int], bool]:
@@ -294,13 +305,15 @@ def unresolved(label: str, error: NameError | AttributeError) -> Unresolved:
 class Decoder:
     """Decodes values of one annotation; refuses, when made, an annotation it could not serve."""
 
-    __slots__ = ("_annotation", "_decode", "any")
+    __slots__ = ("_annotation", "_decode", "any", "proof")
 
     def __init__(self, annotation: Any, label: str) -> None:
         self._annotation = annotation
         self.any = annotation is Any or annotation is object
         try:
-            _refuse_unsupported(msgspec.inspect.type_info(annotation))
+            info = msgspec.inspect.type_info(annotation)
+            _refuse_unsupported(info)
+            self.proof: Final = proof_of(info)
             self._decode = msgspec.json.Decoder(annotation, dec_hook=_dec_hook).decode
         except (NameError, AttributeError) as error:
             raise unresolved(label, error) from None
@@ -311,6 +324,18 @@ class Decoder:
                 f"{label}: an alias (`type X = ...`) refers to itself; use Any there, "
                 "or a dataclass that refers to itself"
             ) from None
+
+    def encode(self, value: Any, label: str) -> bytes:
+        """`value` as JSON; BadInput, beginning with `label`, if it would not arrive as it is."""
+        if self.proof.holds(value):
+            return encode_exact(value, label)
+        data = encode(value, label)
+        self.refuse_changes(value, data, label)
+        return data
+
+    def refuse_changes(self, value: Any, data: bytes | Raw, label: str) -> None:
+        """BadInput, beginning with `label`, if `value` does not come back from `data`, its encoding."""
+        refuse_changes(value, self.decode(data, label), label)
 
     def decode(self, data: bytes | Raw, label: str) -> Any:
         """The value of this JSON; BadInput, beginning with `label`, if it does not fit the annotation."""

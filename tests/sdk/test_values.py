@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from understudy import BadDefinition, BadInput
 from understudy.codec import ResultCodec
-from understudy.values import MAX_DEPTH, MAX_VALUE_BYTES, Decoder, encode
+from understudy.exactness import MAX_DEPTH
+from understudy.values import MAX_VALUE_BYTES, Decoder, encode
 
 
 @dataclass

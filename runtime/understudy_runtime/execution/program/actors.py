@@ -151,7 +151,7 @@ class _HandlerCalls(Calls):
         if len(set_by_now | {id}) > MAX_REMINDERS:
             raise BadRequest(f"{MAX_REMINDERS} reminders are set already; forget() some of them first")
         at = self._loop.time() + delay_s
-        data, _ = handler.call.encode(args, kwargs)
+        data, _ = self._encode(handler.call, args, kwargs)
         self.changes.pop(id, None)
         self.changes[id] = ReminderSet(id, handler.name, Raw(data), at, delay_s if every else None)
 
@@ -247,7 +247,7 @@ class _Flight:
         assert self._handler is not None
         self.over = True
         try:
-            self.result = Raw(self._handler.result.encode(answer))
+            self.result = self._calls.encode_result(self._handler.result, answer)
         except BadInput as unfit:
             self.failure = failure_of(unfit, ())
 

@@ -9,7 +9,7 @@ returns, whatever else runs is cancelled and awaited before the run ends, so cle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextvars import Context
 from inspect import isawaitable
 from typing import Any, Final
@@ -140,11 +140,14 @@ class RunProgram:
             if self._definition.is_class:
                 self._instance = entry()
                 entry = self._instance.run
-            coroutine = entry(*args, **kwargs)
+            coroutine: Any = entry(*args, **kwargs)
+            if not isinstance(coroutine, Coroutine):
+                name, kind = self._definition.name, type(coroutine).__qualname__
+                raise TypeError(f"workflow {name} returned a {kind} at once: what wraps it must return its coroutine")
         except Exception as error:
             self._end(calls, Failed(failure_of(error, self._definition.raises)))
             return
-        self._main = loop.start(coroutine)
+        self._main = loop.start(coroutine)  # pyright: ignore[reportUnknownArgumentType]
 
     def _receive(self, delivered: Delivered, loop: WorkflowLoop, calls: Calls) -> None:
         handler = self._definition.handlers.get(delivered.handler)
@@ -171,7 +174,7 @@ class RunProgram:
         if self._over:
             return
         if loop.ended and self._main is not None:
-            self._end(calls, self._outcome(self._main))
+            self._end(calls, self._outcome(self._main, calls))
             return
         deadline = loop.next_deadline()
         if deadline != self._timer:
@@ -182,7 +185,7 @@ class RunProgram:
         self._over = True
         calls.commands.append(command)
 
-    def _outcome(self, main: RunTask[Any]) -> AnyRecord:
+    def _outcome(self, main: RunTask[Any], calls: Calls) -> AnyRecord:
         if main.cancelled():
             if self._cancelling:
                 return Cancelled()
@@ -193,7 +196,7 @@ class RunProgram:
         if error is not None:
             return Failed(failure_of(error, self._definition.raises))
         try:
-            return Completed(Raw(self._definition.result.encode(main.result())))
+            return Completed(calls.encode_result(self._definition.result, main.result()))
         except BadInput as unfit:
             return Failed(failure_of(unfit, ()))
 
@@ -208,7 +211,7 @@ class Reply:
 
     def succeed(self, answer: Any) -> None:
         try:
-            result = Raw(self._handler.result.encode(answer))
+            result = self._calls.encode_result(self._handler.result, answer)
         except BadInput as unfit:
             self.fail(unfit)
         else:
