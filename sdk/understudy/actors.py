@@ -146,14 +146,17 @@ def address_of(target: Target) -> str:
     """`kind/id` within the namespace."""
     if isinstance(target, ActorRef):
         return f"actor.{target.kind}/{checked_id(target.id)}"
-    return f"run/{checked_id(target if isinstance(target, str) else target.run_id)}"
+    named: Any = target
+    return f"run/{checked_id(getattr(named, 'run_id', named))}"
 
 
-def checked_id(id: str) -> str:
+def checked_id(id: Any) -> str:
     """`id`, if it may name a run or an actor; else BadInput."""
+    if not isinstance(id, str):
+        raise BadInput(f"{id!r:.40} is not an id: ids are `str`, and this is of the class {type(id).__name__}")
     if not 0 < len(id) <= MAX_ID_CHARS or not id.isprintable():
         raise BadInput(f"{id[:40]!a} is not an id: give 1 to {MAX_ID_CHARS} printable characters")
-    return id
+    return str.__str__(id)  # of a member of an enum, what it is and not what it is called
 
 
 def tellable(handler: Callable[..., Any]) -> HandlerDefinition:

@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from understudy import cron as crons
 from understudy.definitions import WorkflowDefinition
-from understudy.errors import BadDefinition
+from understudy.errors import BadDefinition, BadInput
 from understudy.options import Duration, seconds
 
 CatchUp = Literal["skip", "one", "all"]
@@ -194,7 +194,10 @@ def checked_moment(at: float) -> float:
     return at
 
 
-def checked_schedule_id(schedule_id: str) -> str:
+def checked_schedule_id(schedule_id: Any) -> str:
+    if not isinstance(schedule_id, str):
+        kind = type(schedule_id).__name__
+        raise BadInput(f"{schedule_id!r:.40} is no id of a schedule: ids are `str`, and this is of the class {kind}")
     if not 0 < len(schedule_id) <= MAX_SCHEDULE_ID_CHARS or not schedule_id.isprintable():
         raise BadDefinition(
             f"{schedule_id[:40]!r} is no id of a schedule: give 1 to {MAX_SCHEDULE_ID_CHARS} printable characters"

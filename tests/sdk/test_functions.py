@@ -6,6 +6,8 @@ What they do in a run is the runtime's to prove; here only the way to it is test
 import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,22 +16,28 @@ from understudy import (
     Actor,
     App,
     BadDefinition,
+    BadInput,
     BadRequest,
     TaskInfo,
     ask,
     continue_as_new,
     handler,
     heartbeat,
+    lock,
     now,
     patched,
     random,
     readonly,
+    semaphore,
+    start,
     task_info,
     tell,
     uuid4,
     wait_until,
 )
+from understudy.actors import address_of
 from understudy.context import current_attempt, current_run
+from understudy.scheduling import checked_schedule_id
 
 app = App("test")
 
@@ -175,3 +183,30 @@ def test_a_method_that_is_not_a_handler_is_refused() -> None:
 def test_continue_as_new_ends_the_code_that_calls_it() -> None:
     with inside(Scribe()), pytest.raises(KeyError):
         continue_as_new(1, n=2)
+
+
+@pytest.mark.parametrize("id", [5, None, b"run-1", 1.5, Path("run-1"), ["run-1"]])
+def test_an_id_of_another_type_than_text_is_refused(id: Any) -> None:
+    with inside(Scribe()):
+        for use in (
+            lambda: tell(id, Counter.add, 1),
+            lambda: Counter.at(id),
+            lambda: lock(id),
+            lambda: semaphore(id, 2),
+            lambda: do(ask(id, Counter.get)),
+            lambda: checked_schedule_id(id),
+            lambda: address_of(id),
+        ):
+            with pytest.raises(BadInput, match=r"ids are `str`, and this is of the class"):
+                use()
+        if id is not None:
+            with pytest.raises(BadInput, match=r"ids are `str`"):
+                start(child, 1, id=id)
+
+
+def test_an_id_may_be_a_member_of_an_enum_of_texts() -> None:
+    class Names(str, Enum):  # noqa: UP042 - whose text is not its value
+        FIRST = "first"
+
+    assert address_of(Names.FIRST) == "run/first"
+    assert Counter.at(Names.FIRST).id == "first"
