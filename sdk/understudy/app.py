@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from inspect import signature
 from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from understudy.actors import ACTOR_MARK, Actor
@@ -15,18 +16,31 @@ from understudy.building import (
     Deferred,
     actor_definition,
     names_where_decorated,
+    require_class,
+    require_function,
     task_definition,
     workflow_definition,
 )
 from understudy.definitions import ActorDefinition, ResourceDefinition, TaskDefinition, WorkflowDefinition
 from understudy.errors import BadDefinition
 from understudy.jobs import JobDecorator, JobDefinition, JobTask, job_definition, job_options
-from understudy.options import Duration, Isolation, Rate, RetryPolicy, TaskOptions, UnknownSubmit, per_second, seconds
+from understudy.options import (
+    Duration,
+    Isolation,
+    Rate,
+    RetryPolicy,
+    TaskOptions,
+    UnknownSubmit,
+    per_second,
+    refuse_unknown,
+    seconds,
+    takes_options,
+)
 from understudy.resource_building import resource_definition
 from understudy.resources import RESOURCE_MARK, Resource
 from understudy.resourcing import ResourceOptions
 from understudy.scheduling import CatchUp, Overlap, ScheduleSpec, checked_schedule_id, starting, timing
-from understudy.tasks import Task, given_options
+from understudy.tasks import TASK_OPTIONS, Task, given_options
 from understudy.workflows import CLASS_MARK, ClassMark, HasRun, Workflow, is_workflow, workflow_of
 
 P = ParamSpec("P")
@@ -160,7 +174,10 @@ class App:
         begun with after `queue_timeout` has failed, by a timeout.
         """
 
+        refuse_unknown("app.task", options, TASK_OPTIONS | {"name", "raises"})
+
         def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
+            require_function("task", fn)
             task_name = _checked_name("task", name or fn.__name__)
             task_options = TaskOptions(**given_options(**options))
             make = partial(task_definition, task_name, fn, task_options, raises)
@@ -169,6 +186,7 @@ class App:
 
         return decorate if fn is None else decorate(fn)
 
+    @takes_options
     def job(
         self,
         *,
@@ -206,6 +224,7 @@ class App:
         }
 
         def decorate(cls: type[Any]) -> JobTask[..., Any]:
+            require_class("job", cls)
             job_name = _checked_name("job", name or cls.__name__)
             given = given_options(retry=retry, timeout=timeout, deadline=deadline, version=version)
             options = TaskOptions(**given, job=job_options(cls, **how))
@@ -229,6 +248,7 @@ class App:
         timeout: Duration | None = None,
         raises: Sequence[type[Exception]] = (),
     ) -> WorkflowDecorator: ...
+    @takes_options
     def workflow(
         self,
         entry: Any = None,
@@ -245,6 +265,8 @@ class App:
         """
 
         def decorate(entry: Callable[..., Any]) -> Any:
+            if not isinstance(entry, type):
+                require_function("workflow", entry)
             workflow_name = _checked_name("workflow", name or entry.__name__)
             deadline_s = None if timeout is None else seconds(timeout)
             make = partial(workflow_definition, workflow_name, entry, deadline_s, raises)
@@ -256,6 +278,7 @@ class App:
 
         return decorate if entry is None else decorate(entry)
 
+    @takes_options
     def schedule(
         self,
         *,
@@ -310,6 +333,7 @@ class App:
     def actor(self, cls: type[A], /) -> type[A]: ...
     @overload
     def actor(self, cls: None = None, /, *, version: int = 1) -> Callable[[type[A]], type[A]]: ...
+    @takes_options
     def actor(self, cls: type[A] | None = None, /, *, version: int = 1) -> Any:
         """Make a class derived from `Actor` an actor, addressed as `cls.at(id)`.
 
@@ -318,6 +342,7 @@ class App:
         """
 
         def decorate(cls: type[A]) -> type[A]:
+            require_class("actor", cls)
             name = _checked_name("actor", cls.__name__)
             _require_actor(name, cls)
             make = partial(actor_definition, name, cls, version)
@@ -355,7 +380,10 @@ class App:
         operator says so. With `sweep_every`, what `list` knows and nobody uses is ended.
         """
 
+        refuse_unknown("app.resource", options, _RESOURCE_OPTIONS)
+
         def decorate(cls: Any) -> Any:
+            require_class("resource", cls)
             name = _checked_name("resource", cls.__name__)
             _require_resource(name, cls)
             make = partial(resource_definition, name, cls, _resource_options(name, **options))
@@ -409,6 +437,9 @@ def _resource_options(
     )
 
 
+_RESOURCE_OPTIONS: Final = frozenset(signature(_resource_options).parameters) - {"name"}
+
+
 def _optional_s(duration: Duration | None) -> float | None:
     if duration is None:
         return None
@@ -427,7 +458,7 @@ def _require_actor(name: str, cls: type[Any]) -> None:
         raise BadDefinition(f"actor {name} must derive from understudy.Actor")
 
 
-def _checked_name(kind: str, name: str) -> str:
-    if not name or len(name) > MAX_NAME_CHARS or not name.isprintable() or "/" in name:
+def _checked_name(kind: str, name: Any) -> str:
+    if not isinstance(name, str) or not name or len(name) > MAX_NAME_CHARS or not name.isprintable() or "/" in name:
         raise BadDefinition(f"{name!r} is no name for {kind}: use 1 to {MAX_NAME_CHARS} printable characters, no '/'")
     return name

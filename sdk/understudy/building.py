@@ -10,7 +10,15 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    MethodDescriptorType,
+    MethodWrapperType,
+    WrapperDescriptorType,
+)
 from typing import Any, Final, Generic, TypeVar
 
 from understudy.codec import CallCodec, ResultCodec, StateCodec, signature_of
@@ -25,6 +33,13 @@ FILE_MODULE_PREFIX: Final = "understudy_file_"
 """Modules that were loaded from a file by its path; see `understudy.target`."""
 
 _HANDLER: Final = "__understudy_handler__"
+_BUILT_IN: Final = (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    MethodDescriptorType,
+    MethodWrapperType,
+    WrapperDescriptorType,
+)
 
 
 class Deferred(Generic[T]):
@@ -52,6 +67,35 @@ def names_where_decorated() -> Mapping[str, Any]:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("understudy."):
         frame = frame.f_back
     return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
+
+
+def require_function(kind: str, fn: Any) -> None:
+    """BadDefinition, saying what it is and what to do, unless `fn` is something like a function."""
+    if isinstance(fn, staticmethod):
+        what = f"a staticmethod: write @staticmethod above @app.{kind}"
+    elif isinstance(fn, classmethod):
+        what = "a classmethod, but no class goes with a call: write a `def` outside of the class"
+    elif isinstance(fn, partial):
+        what = "a functools.partial, which has no name and no annotations of its own: write a `def` that calls it"
+    elif isinstance(fn, (type, *_BUILT_IN)):
+        what = f"{fn!r:.60}, which tells Python too little about its arguments: write a `def` that calls it"
+    elif not callable(fn):
+        what = f"{fn!r:.60}, which is no function"
+    elif not isinstance(getattr(fn, "__name__", None), str) or not hasattr(fn, "__qualname__"):
+        what = f"an object of {type(fn).__qualname__}, which has no name: write a `def` that calls it"
+    else:
+        return
+    raise BadDefinition(f"@app.{kind} was given {what}")
+
+
+def require_class(kind: str, cls: object) -> None:
+    if not isinstance(cls, type):
+        raise BadDefinition(f"@app.{kind} was given {cls!r:.60}; it goes above a class")
+
+
+def is_coroutine_function(fn: Any) -> bool:
+    """Whether calling `fn` gives a coroutine: it is an `async def`, says that it is like one, or wraps one."""
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(inspect.unwrap(fn))
 
 
 def task_definition(
@@ -91,7 +135,7 @@ def workflow_definition(
 ) -> WorkflowDefinition:
     cls = entry if isinstance(entry, type) else None
     run = entry if cls is None else _run_method(name, cls)
-    if not inspect.iscoroutinefunction(run):
+    if not is_coroutine_function(run):
         raise BadDefinition(f"workflow {name} must be an `async def` function")
     return WorkflowDefinition(
         name=name,
@@ -144,7 +188,7 @@ class HandlerMark:
 def mark_handler(fn: Callable[..., Any], readonly: bool) -> None:
     if not inspect.isfunction(fn):
         raise BadDefinition(f"{fn!r} is not a method; @handler and @readonly go next to `def`")
-    if readonly and inspect.iscoroutinefunction(fn):
+    if readonly and is_coroutine_function(fn):
         raise BadDefinition(f"{fn.__qualname__} is @readonly and must be a plain `def`: it may not wait for anything")
     setattr(fn, _HANDLER, HandlerMark(fn, readonly))
 
@@ -183,12 +227,15 @@ def _run_method(name: str, cls: type[Any]) -> Callable[..., Any]:
 def _task_kind(fn: Callable[..., Any], options: TaskOptions) -> TaskKind:
     if options.isolate == "process":
         return "process"
+    # What only wraps a coroutine function may block, as one that calls asyncio.run does: it begins in a thread.
     return "async" if inspect.iscoroutinefunction(fn) else "thread"
 
 
-def checked_raises(name: str, raises: Sequence[type[Any]]) -> tuple[type[Exception], ...]:
+def checked_raises(name: str, raises: Any) -> tuple[type[Exception], ...]:
+    if isinstance(raises, type):
+        raise BadDefinition(f"{name}: raises= is a list of classes; write raises=[{raises.__name__}]")
     for kind in raises:
-        if not issubclass(kind, Exception):
+        if not inspect.isclass(kind) or not issubclass(kind, Exception):
             raise BadDefinition(f"{name}: raises={kind!r} is not a class of exceptions")
     names = [kind.__qualname__ for kind in raises]
     if len(set(names)) < len(names):

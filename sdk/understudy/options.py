@@ -7,13 +7,19 @@ call it belongs to, so that a later change of code does not change calls already
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import Final, Literal
+from difflib import get_close_matches
+from functools import wraps
+from inspect import signature
+from typing import Final, Literal, ParamSpec, TypeVar
 
 import msgspec
 
 from understudy.errors import BadDefinition
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Duration = float | int | str | timedelta
 """Seconds, a timedelta, or text such as "90s", "5m", "1h30m", "3d"."""
@@ -28,6 +34,29 @@ MAX_PRIORITY: Final = 100
 MAX_TASK_SLOTS: Final = 10_000
 MAX_LABELS: Final = 32
 MAX_LABEL_CHARS: Final = 100
+
+
+def refuse_unknown(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """BadDefinition for an option that is none, with the nearest one that is."""
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            nearest = get_close_matches(name, names, n=1, cutoff=0.5)
+            hint = f"did you mean {nearest[0]}=?" if nearest else "nothing is called like it"
+            raise BadDefinition(f"{what} has no option {name}=; {hint} (it takes {', '.join(names)})")
+
+
+def takes_options(fn: Callable[P, R]) -> Callable[P, R]:
+    """For a decorator or another function of the user's: unknown options are refused by name."""
+    parameters = signature(fn).parameters.values()
+    known = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "self"]
+
+    @wraps(fn)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        refuse_unknown(fn.__qualname__.replace("App.", "app."), kwargs, known)
+        return fn(*args, **kwargs)
+
+    return checked
 
 
 def seconds(duration: Duration) -> float:
@@ -95,6 +124,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
         return base * (1 + self.jitter * (2 * chance - 1))
 
 
+@takes_options
 def Retry(  # noqa: N802 - reads as the value it makes
     attempts: int | None = None,
     *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 import msgspec
 
@@ -19,6 +19,7 @@ from understudy.options import (
     checked_labels,
     checked_priority,
     checked_slots,
+    refuse_unknown,
     seconds,
 )
 
@@ -95,6 +96,7 @@ class Task(Generic[P, R]):
     ) -> Task[P, R]: ...
     def with_(self, *, optional: bool | None = None, **options: Any) -> Task[P, Any]:
         """The same task with other options for the calls made through it; what is not given stays."""
+        refuse_unknown(f"{self.__name__}.with_", options, TASK_OPTIONS)
         changed = given_options(optional=optional, **options)
         return self._with(msgspec.structs.replace(self.options, **changed), self.default)
 
@@ -142,3 +144,6 @@ def given_options(
         "queue_timeout_s": None if queue_timeout is None else seconds(queue_timeout),
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+TASK_OPTIONS: Final = frozenset(inspect.signature(given_options).parameters)

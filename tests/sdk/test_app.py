@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from functools import cache, partial, wraps
+from typing import Any, cast
 
 import pytest
 
@@ -242,7 +245,15 @@ class WithArguments:
 def plain() -> None: ...
 
 
+def described(cls: Any) -> None: ...
+
+
 async def unsupported(value: complex) -> None: ...
+
+
+class Adder:
+    def __call__(self, value: int) -> int:
+        return value
 
 
 WRONG: list[tuple[Callable[[Any], Any], str]] = [
@@ -260,6 +271,34 @@ WRONG: list[tuple[Callable[[Any], Any], str]] = [
     (lambda app: app.actor(Silent), "nobody could talk to it"),
     (lambda app: app.actor(Built), "declare its state as annotated attributes"),
     (lambda app: App(""), "is no name for app"),
+    (lambda app: app.task(partial(pow, 2)), "was given a functools.partial, .*: write a `def` that calls it"),
+    (lambda app: app.workflow(partial(unsupported, 2)), "@app.workflow was given a functools.partial"),
+    (lambda app: app.task(Adder()), "was given an object of Adder"),
+    (lambda app: app.task(Adder), "class '.*Adder'>, which tells Python too little"),
+    (lambda app: app.task(len), "built-in function len>, which tells Python too little"),
+    (lambda app: app.task(str.upper), "method 'upper' of 'str' objects>, which"),
+    (lambda app: app.task(staticmethod(plain)), "write @staticmethod above @app.task"),
+    (lambda app: app.task(classmethod(described)), "was given a classmethod"),
+    (lambda app: app.task("plain"), "was given 'plain', which is no function"),
+    (lambda app: app.workflow(5), "was given 5, which is no function"),
+    (lambda app: app.actor(5), "@app.actor was given 5; it goes above a class"),
+    (lambda app: app.resource(plain), "@app.resource was given <function plain.*; it goes above a class"),
+    (lambda app: app.job()(plain), "@app.job was given <function plain.*; it goes above a class"),
+    (lambda app: app.task(name=5)(plain), "5 is no name for task"),
+    (lambda app: app.task(raises=ValueError)(plain), r"write raises=\[ValueError\]"),
+    (lambda app: app.task(raises=[5])(plain), "raises=5 is not a class of exceptions"),
+    (lambda app: app.task(retries=3), "app.task has no option retries=; did you mean retry="),
+    (
+        lambda app: app.task(nonsense=3),
+        r"app.task has no option nonsense=; nothing is called like it \(it takes deadline",
+    ),
+    (lambda app: app.task(plain).with_(timout=3), "with_ has no option timout=; did you mean timeout="),
+    (lambda app: app.workflow(time_out=3), "app.workflow has no option time_out=; did you mean timeout="),
+    (lambda app: app.job(poll_every=3), "app.job has no option poll_every=; did you mean"),
+    (lambda app: app.schedule(crn="* * * * *"), "app.schedule has no option crn=; did you mean cron="),
+    (lambda app: app.actor(versoin=2), "app.actor has no option versoin=; did you mean version="),
+    (lambda app: app.resource(capcity=2), "app.resource has no option capcity=; did you mean capacity="),
+    (lambda app: cast("Any", Retry)(attempt=2), "Retry has no option attempt=; did you mean attempts="),
 ]
 
 
@@ -270,6 +309,31 @@ WRONG: list[tuple[Callable[[Any], Any], str]] = [
 def test_what_could_not_be_served_is_refused_where_it_is_written(define: Any, complaint: str, app: App) -> None:
     with pytest.raises(BadDefinition, match=complaint):
         define(app)(lambda: None)
+
+
+def test_whatever_is_like_a_function_is_taken(app: App) -> None:
+    class Shop:
+        async def sell(self, n: int) -> int:
+            return n
+
+    @wraps(Shop.sell)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return Shop.sell(*args, **kwargs)
+
+    assert app.task(Shop().sell).definition.kind == "async"
+    assert app.task(lambda: 1).definition.kind == "thread"
+    assert app.task(cache(plain)).definition.kind == "thread"
+    assert app.task(name="wrapped")(wrapped).definition.kind == "thread", "what wraps it may block"
+    assert app.workflow(wrapped).definition.call.decode(b'{"args":[1,2],"kwargs":{}}') == ((1, 2), {})
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="inspect.markcoroutinefunction is of Python 3.12")
+def test_a_wrapper_may_say_that_it_gives_a_coroutine(app: App) -> None:
+    def wrapper(n: int) -> Any: ...
+
+    cast("Any", inspect).markcoroutinefunction(wrapper)
+
+    assert app.task(wrapper).definition.kind == "async"
 
 
 def test_names_are_unique_within_an_app(app: App) -> None:
