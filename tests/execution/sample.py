@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import functools
 import os
 import subprocess
 import sys
@@ -179,7 +180,64 @@ def thread_fails(kind: str) -> None:
     raise SystemExit(1) if kind == "exit" else StopIteration(kind)
 
 
+async def _wrapped(kind: str) -> Any:
+    heartbeat("begun")
+    if kind == "echo":
+        return [asyncio.get_running_loop() is sample_loop[0], task_info().task]
+    if kind == "fail":
+        raise Declined("no")
+    if kind == "exit":
+        raise SystemExit(1)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        seen.append("cleaned up")
+
+
+sample_loop: list[Any] = [None]
+"""The work loop."""
+seen: list[str] = []
+
+
+@app.task
+async def notes_loop() -> None:
+    sample_loop[0] = asyncio.get_running_loop()
+
+
+@app.task(name="wrapped")
+@functools.wraps(_wrapped)
+def wrapped(*args: Any, **kwargs: Any) -> Any:
+    return _wrapped(*args, **kwargs)
+
+
+@app.task
+def unnamed_wrapper(kind: str) -> Any:
+    return _wrapped(kind)
+
+
+@app.task(name="runs_itself")
+@functools.wraps(_wrapped)
+def runs_itself(*args: Any, **kwargs: Any) -> Any:
+    return asyncio.run(_wrapped(*args, **kwargs))
+
+
+@app.task
+def changes(kind: str) -> Any:
+    return {"tuple": (1, 2), "set": {1}, "keys": {1: "a"}, "raw": object(), "fits": [1]}[kind]
+
+
 # --- processes
+
+
+@app.task(isolate="process")
+def process_changes(kind: str) -> Any:
+    return changes.fn(kind)
+
+
+@app.task(name="process_wrapped", isolate="process")
+@functools.wraps(_wrapped)
+def process_wrapped(*args: Any, **kwargs: Any) -> Any:
+    return _wrapped(*args, **kwargs)
 
 
 @app.task(isolate="process")

@@ -78,3 +78,61 @@ async def test_timed_out_thread_is_reported_at_once_and_keeps_its_slot(desk: Des
     assert waiting not in desk.ends
     sample.gate.set()
     assert await desk.result(waiting) == 1
+
+
+@pytest.mark.parametrize("task", ["wrapped", "unnamed_wrapper"])
+async def test_a_coroutine_behind_a_plain_wrapper_runs_on_the_work_loop(desk: Desk, task: str) -> None:
+    await desk.result(desk.dispatch("notes_loop"))
+    assert await desk.result(desk.dispatch(task, "echo")) == [True, task]
+    for kind, error in (("fail", "Declined"), ("exit", "SystemExit")):
+        end = await desk.ended(desk.dispatch(task, kind))
+        assert end.failure is not None
+        assert end.failure.type == error
+
+
+async def test_a_coroutine_behind_a_wrapper_is_cancelled_and_timed_out_as_others_are(desk: Desk) -> None:
+    sample.seen.clear()
+    token = desk.dispatch("wrapped", "wait")
+    await desk.begun(token)
+    end = await desk.cancelled(token)
+    assert end.failure is not None
+    assert (end.failure.type, end.failure.kind) == ("CancelledError", "cancelled")
+
+    end = await desk.ended(desk.dispatch("wrapped", "wait", timeout_s=0.2))
+    assert end.failure is not None
+    assert (end.failure.type, end.failure.kind) == ("TaskTimedOut", "timeout")
+    assert await desk.result(desk.dispatch("thread_echo", 1)) == 1, "its thread is free again"
+    assert sample.seen == ["cleaned up"] * 2
+
+
+async def test_a_wrapper_may_run_its_coroutine_itself(desk: Desk) -> None:
+    end = await desk.ended(desk.dispatch("runs_itself", "fail"))
+    assert end.failure is not None
+    assert end.failure.type == "Declined"
+
+
+@pytest.mark.parametrize("task", ["changes", "process_changes"])
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [
+        ("tuple", "a tuple would arrive as a list"),
+        ("set", "a set would arrive as a list"),
+        ("keys", "[1]: the key 1 would arrive as '1'"),
+        ("raw", "a object has no JSON form"),
+    ],
+)
+async def test_a_result_that_would_change_fails_the_attempt_for_good(
+    desk: Desk, task: str, kind: str, complaint: str
+) -> None:
+    end = await desk.ended(desk.dispatch(task, kind))
+    assert end.failure is not None
+    assert (end.failure.type, end.failure.final) == ("BadInput", True)
+    assert f"the result of {task}()" in end.failure.message
+    assert complaint in end.failure.message
+    assert await desk.result(desk.dispatch(task, "fits")) == [1]
+
+
+async def test_a_coroutine_behind_a_wrapper_works_in_a_process_too(desk: Desk) -> None:
+    end = await desk.ended(desk.dispatch("process_wrapped", "fail"))
+    assert end.failure is not None
+    assert end.failure.type == "Declined"

@@ -88,7 +88,7 @@ class LocalExecutor:
         self._work = WorkLoop(self._limits.coroutines, self._outbox)
         self._runners: dict[TaskKind, Runner] = {
             "async": self._work,
-            "thread": Threads(self._limits.threads),
+            "thread": Threads(self._limits.threads, self._work.run_coroutine),
             "process": Processes(self._limits.processes, self._logs),
         }
         self._watching.open(self._work, self._outbox, report)

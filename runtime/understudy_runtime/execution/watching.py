@@ -168,7 +168,7 @@ class Watching:
         self._report = report
         self._loop = asyncio.get_running_loop()
         polls = Polls(work, POLLS_AT_ONCE)
-        threads = Threads(POLL_THREADS)
+        threads = Threads(POLL_THREADS, work.run_coroutine)
         self._runners = {"async": polls, "thread": threads, "process": threads}
 
     def __len__(self) -> int:

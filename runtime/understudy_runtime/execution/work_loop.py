@@ -12,9 +12,11 @@ import importlib
 import sys
 import sysconfig
 import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
 from contextlib import suppress
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -93,6 +95,10 @@ class WorkLoop:
         if attempt is None:
             return Blocked(lag_s, "", self._current_line())
         return Blocked(lag_s, attempt.definition.name, self._current_line(), attempt.dispatch.token)
+
+    def run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run what a function in another thread gave, in the context of that thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     async def close(self, grace_s: float) -> None:
         """End the loop. A thread that user code blocks for longer is left behind (it is a daemon)."""
