@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from understudy import values
 from understudy.errors import BadDefinition, BadInput
+from understudy.exactness import MAX_DEPTH
 
 _EMPTY: Final[dict[str, Any]] = {}
 
@@ -107,23 +108,22 @@ class CallCodec:
         self._call_label: Final = f"{self.name}()"
         self._steps: Final = [(decoders[name], f"{self._call_label}: {name}") for name in self._positional]
         self._proofs: Final = [decoders[name].proof for name in self._positional]
-        self._known_shapes: Final[set[tuple[type, ...]]] = set()
+        self._known_shapes: Final[set[tuple[type, ...] | None]] = set()
         self._fewest: Final = sum(p.default is kinds.empty for p in positional)
         self._simple: Final = not any(p.default is kinds.empty for p in named)
 
     def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any] = _EMPTY) -> tuple[bytes, str]:
         """The call as JSON, and the digest of its arguments; BadInput names what would not arrive as it is."""
+        shape = None if kwargs else tuple(map(type, args))
+        if shape in self._known_shapes:
+            data = values.encode_exact(_Call(args, kwargs), self._call_label)
+            return data, values.digest(data, None, unordered=False)
         args, kwargs = self.bind(args, kwargs)
-        if not kwargs:
-            shape = tuple(map(type, args))
-            if shape in self._known_shapes:
-                data = values.encode_exact(_Call(args, kwargs), self._call_label)
-                return data, values.digest(data, None, unordered=False)
-            unordered = self._prove(args, shape)
-            if unordered is not None:
-                call = _Call(args, kwargs)
-                data = values.encode_exact(call, self._call_label)
-                return data, values.digest(data, call, unordered)
+        unordered = None if kwargs else self._prove(args)
+        if unordered is not None:
+            call = _Call(args, kwargs)
+            data = values.encode_exact(call, self._call_label)
+            return data, values.digest(data, call, unordered)
         encoded = self.encode_unproven(args, kwargs)
         self._refuse_changes(args, kwargs, encoded[0])
         return encoded
@@ -143,19 +143,19 @@ class CallCodec:
             data, unordered = values.encode_parts(args, names, call, self._call_label)
         return data, values.digest(data, call, unordered)
 
-    def _prove(self, args: Sequence[Any], shape: tuple[type, ...]) -> bool | None:
+    def _prove(self, args: Sequence[Any]) -> bool | None:
         """None unless all of these are known to arrive as they are; else whether they may hold dicts or sets."""
-        proofs = self._proofs[: len(args)]
-        if len(proofs) < len(args):
+        if len(args) > len(self._proofs):
             return None
-        if all(kind in proof.kinds for proof, kind in zip(proofs, shape, strict=True)):
-            if len(self._known_shapes) < MAX_KNOWN_SHAPES:
-                self._known_shapes.add(shape)
-            return False
-        for proof, value in zip(proofs, args, strict=True):
-            if not proof.holds(value):
-                return None
-        return any(proof.unordered for proof in proofs)
+        by_class, unordered = True, False
+        for proof, value in zip(self._proofs, args, strict=False):
+            if type(value) not in proof.kinds:
+                if proof.look is None or not proof.look(value, MAX_DEPTH):
+                    return None
+                by_class, unordered = False, unordered or proof.unordered
+        if by_class and len(self._known_shapes) < MAX_KNOWN_SHAPES:
+            self._known_shapes.add(tuple(map(type, args)))
+        return unordered
 
     def _refuse_changes(self, args: Sequence[Any], kwargs: Mapping[str, Any], data: bytes) -> None:
         arrived, named = self.decode(data)
