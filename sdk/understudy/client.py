@@ -115,7 +115,7 @@ class RunHandle(Generic[R]):
         """
         encoded, digest = None, ""
         if args or kwargs:
-            encoded, digest = _checked(await self._call_codec(), args, kwargs)
+            encoded, digest = (await self._call_codec()).encode(args, kwargs)
         return await self._door.retry(self.run_id, encoded, digest, redo=redo, keep=keep, dry_run=dry_run)
 
     async def describe(self) -> RunDescription:
@@ -253,7 +253,7 @@ class Client:
         if isinstance(handler, str):
             return await self._ask_by_name(target, handler, args, kwargs)
         definition = handler_definition(handler)
-        encoded, _ = _checked(definition.call, args, kwargs)
+        encoded, _ = definition.call.encode(args, kwargs)
         reply = await self.door.ask(address_of(target), definition.name, encoded, readonly=definition.readonly)
         if reply.failure is not None:
             raise decode_ask_failure(reply.failure)
@@ -278,7 +278,7 @@ class Client:
             await self.door.tell(address_of(target), handler, _by_name(handler, args, kwargs), by_name=True)
             return
         definition = tellable(handler)
-        encoded, _ = _checked(definition.call, args, kwargs)
+        encoded, _ = definition.call.encode(args, kwargs)
         await self.door.tell(address_of(target), definition.name, encoded)
 
     async def complete(self, token: str, result: object = None) -> None:
@@ -343,7 +343,7 @@ class Client:
         if definition is None:
             # Only the node knows the signature, and so the one form that digests are made of.
             return workflow, None, _by_name(workflow, args, kwargs), "", run_id, if_exists
-        encoded, digest = _checked(definition.call, args, kwargs)
+        encoded, digest = definition.call.encode(args, kwargs)
         return definition.name, definition, encoded, digest, run_id, if_exists
 
 
@@ -406,13 +406,6 @@ def _by_name(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
     if not name.isprintable():
         raise UnknownName(f"nothing can be called {name[:40]!a}")
     return CallCodec(_anything, name=name).encode_unproven(args, kwargs)[0]
-
-
-def _checked(codec: CallCodec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, str]:
-    """The encoded call; BadInput here, and not later in the run, if a value does not fit its annotation."""
-    encoded, digest = codec.encode(args, kwargs)
-    codec.decode(encoded)
-    return encoded, digest
 
 
 def _names(names: dict[str, Any]) -> str:

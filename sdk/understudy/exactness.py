@@ -492,7 +492,7 @@ def _changed(sent: Any, arrived: Any) -> Difference:
     return Difference(
         "",
         f"{_shown(sent)} would arrive as {_shown(arrived)}; "
-        f"annotate it as {kind.__qualname__} where it is received, or pass {_described(arrived)}",
+        f"annotate it as {kind.__qualname__}, or make {_described(arrived)} of it yourself",
     )
 
 

@@ -226,6 +226,16 @@ def changes(kind: str) -> Any:
     return {"tuple": (1, 2), "set": {1}, "keys": {1: "a"}, "raw": object(), "fits": [1]}[kind]
 
 
+@app.task
+def beats_with_a(kind: str) -> None:
+    heartbeat({"tuple": (1, 2), "set": {1}, "name": "caf\udce9"}[kind])
+
+
+@app.task
+def progress_is_name() -> bool:
+    return bool(task_info().progress == "caf\udce9")
+
+
 # --- processes
 
 

@@ -136,3 +136,18 @@ async def test_a_coroutine_behind_a_wrapper_works_in_a_process_too(desk: Desk) -
     end = await desk.ended(desk.dispatch("process_wrapped", "fail"))
     assert end.failure is not None
     assert end.failure.type == "Declined"
+
+
+@pytest.mark.parametrize(("kind", "complaint"), [("tuple", "a tuple would arrive as a list"), ("set", "a set would")])
+async def test_a_progress_that_would_change_is_refused_by_the_heartbeat(desk: Desk, kind: str, complaint: str) -> None:
+    end = await desk.ended(desk.dispatch("beats_with_a", kind))
+    assert end.failure is not None
+    assert f"the progress given to heartbeat(): {complaint}" in end.failure.message
+
+
+async def test_a_progress_with_a_file_name_that_is_not_unicode_comes_back(desk: Desk) -> None:
+    token = desk.dispatch("beats_with_a", "name")
+    await desk.begun(token)
+    await desk.ended(token)
+    again = desk.dispatch("progress_is_name", progress=desk.progress[token][-1])
+    assert await desk.result(again) is True

@@ -419,7 +419,7 @@ class Point(NamedTuple):
 
 
 CHANGED: list[tuple[Any, Any, str]] = [
-    (Any, (1, 2), ": a tuple would arrive as a list; annotate it as tuple where it is received, or pass a list"),
+    (Any, (1, 2), ": a tuple would arrive as a list; annotate it as tuple, or make a list of it yourself"),
     (object, [{"a": {1}}], r"\[0\]\['a'\]: a set would arrive as a list"),
     (Any, Item("a"), ": an Item would arrive as a dict"),
     (Any, b"a", ": a bytes would arrive as a str"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
 from msgspec import Raw
 
 from understudy import values
@@ -16,10 +15,13 @@ from understudy_runtime.core.messages import Dispatch
 
 MAX_PROGRESS_BYTES: Final = 64_000
 
+_LABEL: Final = "the progress given to heartbeat()"
+_progress: Final = values.Decoder(Any, _LABEL)
+
 
 def info_of(dispatch: Dispatch) -> TaskInfo:
     token = dispatch.token
-    progress = None if dispatch.progress is None else msgspec.json.decode(dispatch.progress)
+    progress = None if dispatch.progress is None else _progress.decode(dispatch.progress, _LABEL)
     completion = "" if dispatch.options.job is None else completion_token(token)
     return TaskInfo(
         dispatch.idempotency_key,
@@ -33,11 +35,10 @@ def info_of(dispatch: Dispatch) -> TaskInfo:
 
 
 def encode_progress(progress: Any) -> Raw:
-    """BadInput if it cannot be encoded, or is larger than `MAX_PROGRESS_BYTES`."""
-    data = values.encode(progress, "the progress given to heartbeat()")
+    """BadInput if the next attempt would not get it as it is, or it is larger than `MAX_PROGRESS_BYTES`."""
+    data = _progress.encode(progress, _LABEL)
     if len(data) > MAX_PROGRESS_BYTES:
         raise BadInput(
-            f"the progress given to heartbeat() has {len(data)} bytes; the most is {MAX_PROGRESS_BYTES}: "
-            "keep a cursor in it, not the data"
+            f"{_LABEL} has {len(data)} bytes; the most is {MAX_PROGRESS_BYTES}: keep a cursor in it, not the data"
         )
     return Raw(data)
