@@ -115,7 +115,7 @@ class _Proofs:
     def _collection(self, info: Any) -> Proof:
         match info:
             case about.DictType(key_type=key, value_type=item):
-                return _dict(self.of(key).kinds, self.of(item))
+                return _dict(_STR if isinstance(key, about.AnyType) else self.of(key).kinds, self.of(item))
             case about.TupleType(item_types=items):
                 return _tuple([self.of(item) for item in items])
             case about.ListType() | about.VarTupleType() | about.SetType() | about.FrozenSetType():
@@ -422,6 +422,8 @@ def _in_moment(sent: Any, arrived: Any) -> Difference | None:
         return Difference("", f"{_shown(sent)} would arrive as {_shown(arrived)}; {utc}")
     if sent.tzinfo is None and sent.fold != arrived.fold:
         return Difference("", f"{_shown(sent)} would arrive without its fold=1; {utc}")
+    if sent.isoformat() != arrived.isoformat():
+        return _changed(sent, arrived)
     if sent != arrived:
         # Python holds a time that comes twice, or never, in its zone for different from all times of other zones.
         return Difference("", f"{_shown(sent)} is a time that its zone has twice or not at all; {utc}")

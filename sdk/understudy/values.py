@@ -75,7 +75,13 @@ def encode_parts(parts: Sequence[Any], names: Sequence[str], whole: Any, label: 
         unordered = _check_all(parts, names, MAX_DEPTH)
     except (_Unfit, AttributeError) as error:
         raise BadInput(f"{label}: {error}") from None
-    return encode_exact(whole, label), unordered
+    try:
+        return encode_exact(whole, label), unordered
+    except BadInput:
+        for name, part in zip(names, parts, strict=False):
+            if name:
+                encode_exact(part, f"{label}: {name.lstrip('.')}")
+        raise
 
 
 def encode_exact(whole: Any, label: str) -> bytes:
@@ -285,6 +291,8 @@ def _is_unordered(value: Any, depth: int) -> bool:
 
 
 def _unsupported(kind: type[Any]) -> str:
+    if kind in _PLAIN or kind in _LOSSY:  # which have a JSON form, but for one place
+        return f"a {kind.__qualname__} cannot be a key in JSON; pass a list of pairs"
     for base in _LOSSY:
         if issubclass(kind, base):
             return f"a {kind.__qualname__} would come back as a plain {base.__name__}; pass {base.__name__}(...) of it"

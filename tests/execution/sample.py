@@ -229,6 +229,7 @@ def changes(kind: str) -> Any:
 @app.task
 def beats_with_a(kind: str) -> None:
     heartbeat({"tuple": (1, 2), "set": {1}, "name": "caf\udce9"}[kind])
+    gate.wait()
 
 
 @app.task

@@ -148,6 +148,6 @@ async def test_a_progress_that_would_change_is_refused_by_the_heartbeat(desk: De
 async def test_a_progress_with_a_file_name_that_is_not_unicode_comes_back(desk: Desk) -> None:
     token = desk.dispatch("beats_with_a", "name")
     await desk.begun(token)
-    await desk.ended(token)
+    sample.gate.set()
     again = desk.dispatch("progress_is_name", progress=desk.progress[token][-1])
     assert await desk.result(again) is True
