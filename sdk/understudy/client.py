@@ -23,7 +23,17 @@ from understudy.app import App
 from understudy.building import handler_definition
 from understudy.codec import CallCodec
 from understudy.definitions import WorkflowDefinition
-from understudy.door import Door, HistoryTurn, IfExists, JobSummary, Outcome, RetryPlan, RunDescription, RunSummary
+from understudy.door import (
+    Door,
+    HistoryTurn,
+    IfExists,
+    JobSummary,
+    Outcome,
+    RetryPlan,
+    RunDescription,
+    RunSummary,
+    checked_if_exists,
+)
 from understudy.errors import RunHeld, UnknownName
 from understudy.failures import clean_text, decode_ask_failure, decode_run_failure, encode_failure, run_ended
 from understudy.holding import holding
@@ -169,8 +179,10 @@ class Client:
     async def start(self, workflow: Any, *args: object, **kwargs: Any) -> RunHandle[Any]:
         """Start a run; it is durable when this returns.
 
-        An `id` that is taken gives the run that has it, or AlreadyExists with `if_exists="error"`. BadInput if
-        the arguments do not fit. A parameter that is called `id` or `if_exists` is given by position.
+        An `id` that is taken gives the run that has it, if that was started with the same workflow and arguments;
+        else AlreadyExists, which says what differs. `if_exists="error"` takes none, `if_exists="join"` takes whatever
+        run has the id. BadInput if the arguments do not fit. A parameter that is called `id` or `if_exists` is given
+        by position.
         """
         name, definition, encoded, digest, run_id, if_exists = self._prepared(workflow, args, kwargs)
         started = await self.door.start(name, encoded, digest, run_id=run_id, if_exists=if_exists)
@@ -319,7 +331,8 @@ class Client:
 
     def value_of(self, outcome: Outcome, workflow: WorkflowDefinition | None = None) -> Any:
         """The result in `outcome`, or the exception that says how the run ended."""
-        workflow = workflow or self._workflows.get(outcome.workflow)
+        if workflow is None or outcome.workflow not in ("", workflow.name):  # it may have been joined
+            workflow = self._workflows.get(outcome.workflow)
         match outcome.status:
             case "succeeded" if workflow is not None:
                 return workflow.result.decode(outcome.result or b"null")
@@ -336,7 +349,7 @@ class Client:
         self, workflow: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[str, WorkflowDefinition | None, bytes, str, str | None, IfExists]:
         """The workflow, the encoded input with its digest, the id and what to do if that is taken."""
-        run_id, if_exists = kwargs.pop("id", None), kwargs.pop("if_exists", "return")
+        run_id, if_exists = kwargs.pop("id", None), checked_if_exists(kwargs.pop("if_exists", "return"))
         if run_id is not None:
             run_id = checked_id(run_id)
         definition = self._workflows.get(workflow) if isinstance(workflow, str) else workflow_of(workflow)[1]

@@ -8,16 +8,29 @@ StoreError. Times are seconds since 1970.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, cast, get_args
 
 import msgspec
 from msgspec import Raw
 
+from understudy.errors import BadRequest
 from understudy.failures import FailureFields, FailureLike
 from understudy.schedules import ScheduleDoor
 
 RunStatus = Literal["running", "succeeded", "failed", "cancelled", "terminated", "timed_out", "held"]
-IfExists = Literal["return", "error"]
+IfExists = Literal["return", "error", "join"]
+"""What to do about an id that is taken: take the run that has it if it was started with the same workflow and
+arguments; refuse in any case; or take whatever run that is. AlreadyExists where it is refused."""
+
+
+def checked_if_exists(given: str) -> IfExists:
+    """BadRequest if it is none."""
+    for known in get_args(IfExists):
+        if given == known:
+            return cast("IfExists", known)
+    raise BadRequest(
+        f"{given!r} is nothing to do about an id that is taken; there are: {', '.join(get_args(IfExists))}"
+    )
 
 
 JobStatus = Literal["submitting", "finding", "open", "uncertain", "stopping"]

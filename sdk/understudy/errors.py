@@ -5,7 +5,7 @@
     │   ├── UnknownName            no such workflow, task, actor, handler or run
     │   ├── BadInput               a value does not fit the annotation it is meant for
     │   ├── BadDefinition          a decorated function the runtime cannot serve (raised when the app is built)
-    │   └── AlreadyExists          the run id is taken and `if_exists="error"` was asked for
+    │   └── AlreadyExists          the run id is taken, by a run of other arguments or with `if_exists="error"`
     ├── RunError               the run's: how it ended, seen by whoever awaits its result
     │   ├── RunFailed, RunCancelled, RunTerminated, RunTimedOut
     │   └── RunHeld                stopped and waiting for a person
@@ -52,7 +52,7 @@ class BadDefinition(BadRequest):
 
 
 class AlreadyExists(BadRequest):
-    """A run of that id exists."""
+    """A run of that id exists, and was started with something else, or nobody wanted it to exist."""
 
 
 class RunError(UnderstudyError):

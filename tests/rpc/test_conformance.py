@@ -44,11 +44,41 @@ async def test_values_arrive_as_they_were_sent(client: Client) -> None:
 
 async def test_an_id_names_one_run(client: Client) -> None:
     first = await client.start(checkout, 1, id="a")
-    again = await client.start(checkout, 2, id="a")
-    assert (first.run_id, again.run_id) == ("a", "a")
+    again = await client.start(checkout, 1, id="a")
+    by_name = await client.start("checkout", 1, id="a")
+    assert (first.run_id, again.run_id, by_name.run_id) == ("a", "a", "a")
     assert await soon(again.result()) == "1"
     with pytest.raises(AlreadyExists, match="a exists already"):
-        await client.start(checkout, 2, id="a", if_exists="error")
+        await client.start(checkout, 1, id="a", if_exists="error")
+
+
+async def test_an_id_that_is_taken_by_something_else_is_refused_and_said_why(client: Client) -> None:
+    await soon(client.run(checkout, 1, id="a"))
+    for other in (
+        client.start(checkout, 2, id="a"),
+        client.run(checkout, 2, id="a"),
+        client.start("checkout", 2, id="a"),
+    ):
+        with pytest.raises(AlreadyExists, match="run a exists already, started with other arguments"):
+            await soon(other)
+    with pytest.raises(AlreadyExists, match="run a exists already, of workflow checkout"):
+        await soon(client.run(echo, 1, id="a"))
+
+
+async def test_whatever_has_the_id_is_taken_by_who_wants_that(client: Client) -> None:
+    await soon(client.run(checkout, 1, id="a"))
+    assert await soon(client.run(checkout, 2, id="a", if_exists="join")) == "1"
+    assert await soon(client.run(echo, 2, id="a", if_exists="join")) == "1"
+    with pytest.raises(BadRequest, match="'joyn' is nothing to do"):
+        await client.start("checkout", 2, id="a", if_exists="joyn")  # type: ignore[call-overload] # pyright: ignore
+
+
+async def test_a_run_is_known_by_what_it_was_started_with(client: Client) -> None:
+    await soon(client.run(checkout, 1, id="a"))
+    await soon(client.handle("a", checkout).retry(2))
+    assert await soon(client.run(checkout, 1, id="a")) == "2"
+    with pytest.raises(AlreadyExists, match="other arguments"):
+        await soon(client.start(checkout, 2, id="a"))
 
 
 async def test_a_listed_error_arrives_as_itself(client: Client) -> None:

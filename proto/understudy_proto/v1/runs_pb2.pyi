@@ -28,6 +28,7 @@ class IfExists(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     IF_EXISTS_UNSPECIFIED: _ClassVar[IfExists]
     IF_EXISTS_RETURN: _ClassVar[IfExists]
     IF_EXISTS_ERROR: _ClassVar[IfExists]
+    IF_EXISTS_JOIN: _ClassVar[IfExists]
 RUN_STATUS_UNSPECIFIED: RunStatus
 RUN_STATUS_RUNNING: RunStatus
 RUN_STATUS_SUCCEEDED: RunStatus
@@ -39,6 +40,7 @@ RUN_STATUS_HELD: RunStatus
 IF_EXISTS_UNSPECIFIED: IfExists
 IF_EXISTS_RETURN: IfExists
 IF_EXISTS_ERROR: IfExists
+IF_EXISTS_JOIN: IfExists
 
 class StartRunRequest(_message.Message):
     __slots__ = ("namespace", "workflow", "input", "run_id", "if_exists", "idempotency_key")

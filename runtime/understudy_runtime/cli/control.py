@@ -15,7 +15,7 @@ import msgspec
 
 from understudy.actors import checked_id
 from understudy.cluster import HandlerInfo
-from understudy.door import Outcome
+from understudy.door import Outcome, checked_if_exists
 from understudy.errors import BadRequest, UnknownName, Unreachable
 from understudy.remote.door import RemoteDoor
 from understudy.remote.wire import AsWritten
@@ -35,10 +35,13 @@ Begin = Callable[[RemoteDoor], Awaitable[dict[str, Any]]]
 """Starts or moves the run, and says for programs what has been done; `id` is the run's."""
 
 
-def start(node: Node, workflow: str, input: str | None, run_id: str | None, wait: bool, as_json: bool) -> None:
+def start(
+    node: Node, workflow: str, input: str | None, run_id: str | None, if_exists: str, wait: bool, as_json: bool
+) -> None:
     async def begin(door: RemoteDoor) -> dict[str, Any]:
         chosen = None if run_id is None else checked_id(run_id)
-        started = await door.start(workflow, as_written(input), "", run_id=chosen, if_exists="return")
+        how = checked_if_exists(if_exists)
+        started = await door.start(workflow, as_written(input), "", run_id=chosen, if_exists=how)
         note(f"run {started.run_id} exists already" if started.existed else f"started run {started.run_id}")
         return {"id": started.run_id, "execution": started.execution, "existed": started.existed}
 

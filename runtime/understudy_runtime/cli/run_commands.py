@@ -49,14 +49,23 @@ def start(
     node: Node,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The workflow, as `definitions list` shows it.")],
     input: Input = None,
-    id: Annotated[str | None, typer.Option("--id", help="The run's id; one that has it already is left alone.")] = None,
+    id: Annotated[str | None, typer.Option("--id", help="The run's id.")] = None,
+    if_exists: Annotated[
+        str,
+        typer.Option(
+            "--if-exists",
+            metavar="WHAT",
+            help="What to do if a run has that id: take it if it was started with the same (return), refuse (error), "
+            "or take whatever it is (join).",
+        ),
+    ] = "return",
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end, and print its result.")] = False,
     json: AsJson = False,
 ) -> None:
     """Start a run at a node; prints its id."""
     from understudy_runtime.cli import control
 
-    control.start(node, name, input, id, wait, json)
+    control.start(node, name, input, id, if_exists, wait, json)
 
 
 @runs.command("list")

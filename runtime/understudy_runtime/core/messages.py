@@ -31,7 +31,8 @@ class Start(Message, frozen=True):
     input: Raw
     digest: str = ""
     build: str = ""
-    if_exists: Literal["return", "error"] = "return"
+    if_exists: Literal["return", "error", "join"] = "return"
+    """The run that has the id is joined if it was started with the same (`return`), never, or whatever it is."""
     deadline_s: float | None = None
     parent: Sender | None = None
     idempotency_key: str = ""

@@ -223,10 +223,13 @@ class LocalDoor(LocalActors, LocalJobs, LocalSchedules, LocalResources):
         if definition is None:
             known = ", ".join(sorted(self._workflows)) or "none"
             raise UnknownName(f"this node has no workflow named {workflow}; it has: {known}")
+        given = input
+        if not digest:  # the caller has no signature: this is the form that digests are made of
+            given, digest = definition.call.encode(*definition.call.decode(input))
         chosen = self._clock.new_id() if run_id is None else _checked_id(run_id)
         start = Start(
             workflow,
-            Raw(input),
+            Raw(given),
             digest,
             self._build,
             if_exists,

@@ -100,7 +100,13 @@ def address(to: actors_pb2.Address) -> str:
 
 
 def if_exists(value: runs_pb2.IfExists) -> IfExists:
-    return "error" if value == runs_pb2.IF_EXISTS_ERROR else "return"
+    match value:
+        case runs_pb2.IF_EXISTS_ERROR:
+            return "error"
+        case runs_pb2.IF_EXISTS_JOIN:
+            return "join"
+        case _:
+            return "return"
 
 
 def status_filter(value: runs_pb2.RunStatus) -> str:

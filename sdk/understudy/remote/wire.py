@@ -13,6 +13,11 @@ from understudy.errors import BadInput
 from understudy.failures import FailureFields, FailureKind
 from understudy_proto.v1 import actors_pb2, runs_pb2, values_pb2
 
+_IF_EXISTS: Final[dict[IfExists, runs_pb2.IfExists]] = {
+    "return": runs_pb2.IF_EXISTS_RETURN,
+    "error": runs_pb2.IF_EXISTS_ERROR,
+    "join": runs_pb2.IF_EXISTS_JOIN,
+}
 _decode_records: Final = msgspec.json.Decoder(list[dict[str, object]]).decode
 
 
@@ -27,7 +32,7 @@ def arguments(call: bytes, digest: str = "") -> values_pb2.Arguments:
 
 
 def if_exists(value: IfExists) -> runs_pb2.IfExists:
-    return runs_pb2.IF_EXISTS_ERROR if value == "error" else runs_pb2.IF_EXISTS_RETURN
+    return _IF_EXISTS[value]
 
 
 def address(to: str) -> actors_pb2.Address:

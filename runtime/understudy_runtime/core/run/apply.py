@@ -24,10 +24,14 @@ from understudy_runtime.core.records.runs import (
     ExecutionStarted,
     Failed,
 )
-from understudy_runtime.core.run.state import RunState
+from understudy_runtime.core.run.state import Origin, RunState
 
 
 def _apply_started(state: RunState, record: ExecutionStarted, at: float) -> None:
+    if record.execution > 1:
+        # A parent's later execution starts its child anew.
+        begun_anew = record.parent is not None
+        state.origin = Origin(record.input, record.digest) if begun_anew else state.started_with
     if record.parent is not None:
         state.parent, state.chain = record.parent, record.chain
     state.workflow, state.input, state.digest, state.build = record.workflow, record.input, record.digest, record.build

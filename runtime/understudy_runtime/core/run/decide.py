@@ -8,6 +8,7 @@ import msgspec
 
 from understudy_runtime.core import calls as calling
 from understudy_runtime.core import deliveries as delivering
+from understudy_runtime.core.keys import id_of
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import (
     Accepted,
@@ -34,6 +35,7 @@ from understudy_runtime.core.run.ending import end
 from understudy_runtime.core.run.state import CLOSED, RunState
 
 TURNS_WARNING: Final = 10_000
+OTHER_ID: Final = 'choose another id, or join it as it is with if_exists="join"'
 MAX_TURNS: Final = 50_000
 """Replay grows with the turns of an execution, so a run that goes on for ever must `continue_as_new`."""
 
@@ -55,10 +57,13 @@ def _start(state: RunState, message: Start, now: float) -> Decision:
         )
         timer = None if message.deadline_s is None else now + message.deadline_s
         return Decision(append=[started], activate=True, timer=timer, reply=Started(started.execution))
-    repeated = bool(message.idempotency_key) and message.idempotency_key in state.deliveries.remembered
-    if repeated or message.if_exists == "return":
-        return _join(state, message)
-    return _refuse_start(message, Refused("AlreadyExists", f"run {state.key} exists already and is {state.status}"))
+    if message.parent is not None:
+        return _join_child(state, message)
+    if message.if_exists == "join" or message.idempotency_key in state.deliveries.remembered:
+        return _join(state)
+    if message.if_exists == "return":
+        return _join_same(state, message)
+    return _taken(state, message, f" and is {state.status}")
 
 
 def _called_again(state: RunState, message: Start) -> bool:
@@ -73,24 +78,42 @@ def _called_again(state: RunState, message: Start) -> bool:
     )
 
 
-def _join(state: RunState, message: Start) -> Decision:
+def _join(state: RunState) -> Decision:
+    return Decision(reply=Started(state.execution, existed=True))
+
+
+def _join_child(state: RunState, message: Start) -> Decision:
     if message.workflow != state.workflow:
-        return _refuse_start(
-            message, Refused("AlreadyExists", f"run {state.key} exists already, of workflow {state.workflow}")
-        )
-    if message.parent is None or message.parent == state.parent:
-        return Decision(reply=Started(state.execution, existed=True))
-    return _refuse_start(
-        message, Refused("AlreadyExists", f"run {state.key} exists already; a child run needs an id of its own")
+        return _taken(state, message, f", of workflow {state.workflow}")
+    return (
+        _join(state)
+        if message.parent == state.parent
+        else _taken(state, message, "; a child run needs an id of its own")
     )
 
 
-def _refuse_start(message: Start, refused: Refused) -> Decision:
+def _join_same(state: RunState, message: Start) -> Decision:
+    """What was started with something else is another run, whatever its executions were given since."""
+    if message.workflow != state.workflow:
+        return _taken(state, message, f", of workflow {state.workflow}; {OTHER_ID}")
+    if _has_other_arguments(state, message):
+        return _taken(state, message, f", started with other arguments; {OTHER_ID}")
+    return _join(state)
+
+
+def _has_other_arguments(state: RunState, message: Start) -> bool:
+    """False if the journal does not tell."""
+    first = state.started_with
+    if first is None or message.input == first.input:
+        return False
+    return not message.digest or not first.digest or message.digest != first.digest
+
+
+def _taken(state: RunState, message: Start, how: str) -> Decision:
+    refused = f"run {id_of(state.key)} exists already{how}"
     if message.parent is None:
-        return Decision(reply=refused)
-    return Decision(
-        send=[delivering.answer_to(message.parent, None, Failure(refused.error, refused.message, final=True))]
-    )
+        return Decision(reply=Refused("AlreadyExists", refused))
+    return Decision(send=[delivering.answer_to(message.parent, None, Failure("AlreadyExists", refused, final=True))])
 
 
 def _retry(state: RunState, message: RetryRun, now: float) -> Decision:

@@ -20,6 +20,13 @@ from understudy_runtime.core.records.runs import ContinuedAsNew, Reusable
 CLOSED: Final = frozenset({"succeeded", "failed", "cancelled", "terminated", "timed_out"})
 
 
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a run was started with, where later executions may have another input."""
+
+    input: Raw
+    digest: str
+
+
 class RunState(ProgramState, omit_defaults=True):
     """What the machine knows of a run; `status` is empty while there is none. Times in seconds since 1970.
 
@@ -59,6 +66,8 @@ class RunState(ProgramState, omit_defaults=True):
     result: MaybeRaw = None
     failure: Failure | None = None
     chain: tuple[Sender, ...] = ()
+    origin: Origin | None = None
+    """Noted with the second execution; None in those after it where an earlier release did not note it."""
 
     @property
     def caller(self) -> Caller:
@@ -82,6 +91,11 @@ class RunState(ProgramState, omit_defaults=True):
         if delivery:
             return chains.waiting_for(self.deliveries.open.get(delivery))
         return chains.joined(self.chain, self.parent)
+
+    @property
+    def started_with(self) -> Origin | None:
+        """None if that is not known."""
+        return Origin(self.input, self.digest) if self.execution == 1 else self.origin
 
     def reusable(self, command: TaskScheduled, fresh: dict[str, int]) -> Raw | None:
         """The result of the previous execution that stands in for this call, if any.
