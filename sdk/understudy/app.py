@@ -38,7 +38,7 @@ from understudy.options import (
 )
 from understudy.resource_building import resource_definition
 from understudy.resources import RESOURCE_MARK, Resource
-from understudy.resourcing import ResourceOptions
+from understudy.resourcing import PATIENT, ResourceOptions
 from understudy.scheduling import CatchUp, Overlap, ScheduleSpec, checked_schedule_id, starting, timing
 from understudy.tasks import TASK_OPTIONS, Task, given_options
 from understudy.workflows import CLASS_MARK, ClassMark, HasRun, Workflow, is_workflow, workflow_of
@@ -376,8 +376,10 @@ class App:
         `capacity` is how many units there are for leases. It is ended when nobody has held it for `idle_timeout`, or
         when it is `max_age` old and free; looked at every `check_every`, and `failed` after so many checks in a row
         that say "unhealthy" or raise (`unhealthy_after`). A creation may take `create_timeout` in all, is repeated by
-        `create_retry`. One that has failed is created anew when somebody next wants it, or `recreate="never"`: when an
-        operator says so. With `sweep_every`, what `list` knows and nobody uses is ended.
+        `create_retry` (ten times at most, in about four minutes). What an outside system that is away must tell or do
+        (`find`, `destroy`) is asked of it again, in growing pauses, until it is back. One that has failed is created
+        anew when somebody next wants it, or `recreate="never"`: when an operator says so. With `sweep_every`, what
+        `list` knows and nobody uses is ended.
         """
 
         refuse_unknown("app.resource", options, _RESOURCE_OPTIONS)
@@ -430,7 +432,7 @@ def _resource_options(
         check_every_s=_optional_s(check_every),
         unhealthy_after=unhealthy_after,
         create_timeout_s=seconds(create_timeout),
-        create_retry=create_retry or RetryPolicy(attempts=3),
+        create_retry=create_retry or PATIENT,
         destroy_timeout_s=seconds(destroy_timeout),
         recreate=recreate,
         sweep_every_s=_optional_s(sweep_every),

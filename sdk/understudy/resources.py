@@ -172,6 +172,7 @@ def operation(method: Callable[Concatenate[Any, Any, P], R], /) -> Operation[P, 
 def operation(
     *,
     rate: Rate | None = None,
+    burst: int | None = None,
     concurrency: int | None = None,
     timeout: Duration | None = None,
     idempotent: bool = False,
@@ -182,6 +183,7 @@ def operation(
     /,
     *,
     rate: Rate | None = None,
+    burst: int | None = None,
     concurrency: int | None = None,
     timeout: Duration | None = None,
     idempotent: bool = False,
@@ -190,18 +192,24 @@ def operation(
     """Make a method of a resource type an operation: done through the resource, for whoever holds a live lease.
 
     Its first parameter is the handle, and one is called `fence`; give that a default (`fence: int = 0`), because
-    callers leave both out. At most `rate` of them are started a second and `concurrency` at once, for all holders
-    together; more wait their turn. `timeout` bounds one from start to finish. One whose node is lost is done again if
+    callers leave both out. `rate` ("10/5s", "100/m", or a number a second) is how many are started, evenly spread, for
+    all holders together: in no window of that length are there more than that number and `burst`, which is how many may
+    be started at once when none was for a while (1; of fast rates what comes in 50 ms). At most `concurrency` are under
+    way at once; more wait their turn. Those that are done again because their node was lost count, and do not wait.
+    `timeout` bounds one from start to finish. One whose node is lost is done again if
     it is `idempotent`; else OperationUncertain. Error classes in `raises` reach the caller as themselves, others as
     TaskFailed.
     """
     if concurrency is not None and concurrency < 1:
         raise BadDefinition(f"concurrency={concurrency}: give 1 or more")
+    if burst is not None and (burst < 1 or rate is None):
+        raise BadDefinition(f"burst={burst}: give 1 or more, and the rate that it belongs to")
     options = OperationOptions(
         None if rate is None else per_second(rate),
         concurrency,
         None if timeout is None else seconds(timeout),
         idempotent,
+        burst or 0,
     )
 
     def decorate(method: Any) -> Operation[..., Any]:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from math import ceil
+from typing import Final, Literal
 
 import msgspec
 
 from understudy.options import RetryPolicy
+
+PATIENT: Final = RetryPolicy(attempts=10, cap_s=60.0)
+"""Some four minutes, so that an outside system may be away for a while."""
+BURST_S: Final = 0.05
 
 Health = Literal["starting", "healthy", "unhealthy", "gone"]
 """What `check` says: not yet to be used, fit for use, not fit for use, or no longer there."""
 
 
 class OperationOptions(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Rules for one `@operation`: at most `rate` starts a second, `concurrency` at once.
+    """Rules for one `@operation`: `rate` starts a second, evenly, of which `burst` may come at once; `concurrency`.
 
+    In any window of `w` seconds there begin at most `w * rate + burst`. A `burst` of 0 is what the rate comes to in
+    `BURST_S`, at least 1: about as exactly as a node can tell the time to begin.
     One that is `idempotent` is done again when its outcome is not known; of any other the caller is told so.
     """
 
@@ -23,6 +30,12 @@ class OperationOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     concurrency: int | None = None
     timeout_s: float | None = None
     idempotent: bool = False
+    burst: int = 0
+
+    @property
+    def at_once(self) -> int:
+        """How many may begin at the same time if none has for long."""
+        return self.burst or max(1, ceil((self.rate or 0.0) * BURST_S))
 
 
 class ResourceOptions(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,7 +54,7 @@ class ResourceOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     check_every_s: float | None = None
     unhealthy_after: int = 3
     create_timeout_s: float = 3600.0
-    create_retry: RetryPolicy = RetryPolicy(attempts=3)
+    create_retry: RetryPolicy = PATIENT
     destroy_timeout_s: float = 3600.0
     recreate: Literal["on_demand", "never"] = "on_demand"
     sweep_every_s: float | None = None

@@ -229,6 +229,6 @@ class Bench:
 
 
 OPERATIONS = {
-    "add_step": OperationOptions(rate=2.0, concurrency=3, timeout_s=30.0),
+    "add_step": OperationOptions(rate=2.0, concurrency=3, timeout_s=30.0, burst=2),
     "resize": OperationOptions(idempotent=True),
 }

@@ -6,7 +6,9 @@ Whatever was decided is recovered from every snapshot as it was.
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -788,7 +790,7 @@ def test_operations_keep_to_their_rate_and_concurrency() -> None:
     for n in range(6):
         bench.invoke("a", fence, "add_step", call=n)
     assert len(bench.calls) == 2
-    bench.wait(0.99)
+    bench.wait(0.49)
     assert len(bench.calls) == 2
     bench.wait(0.01)
     assert len(bench.calls) == 3  # three at once, whatever the rate
@@ -1210,3 +1212,96 @@ def test_deciding_changes_nothing() -> None:
         before = bench.machine.encode(bench.state)
         bench.machine.decide(bench.state, message, bench.now + 10_000)
         assert bench.machine.encode(bench.state) == before
+
+
+# --- an outside system that is away comes back
+
+
+def away(**more: Any) -> Bench:
+    driver = frozenset({"create", "destroy", "find"})
+    bench = Bench(options(driver, create_retry=RetryPolicy(2, first_s=1.0, cap_s=60.0), **more))
+    bench.acquire("a")
+    bench.fail("create", "ConnectionError")
+    return bench
+
+
+def test_find_is_asked_again_in_growing_pauses_until_it_tells() -> None:
+    bench = away()
+    asked: list[float] = []
+    for _ in range(9):
+        while "find" not in bench.calls:
+            bench.wait(0.5)
+        asked.append(bench.now)
+        bench.fail("find", "ConnectionError")
+    pauses = [later - earlier for earlier, later in pairwise(asked)]
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    assert bench.at == "uncertain", "people are told of it meanwhile"
+    bench.wait(60)
+    bench.answer("find", "j-7")
+    assert bench.at == "ready"
+    assert bench.granted() == [name(run("a"))]
+
+
+def test_what_find_tells_was_not_created_is_created_after_all() -> None:
+    bench = away()
+    for _ in range(4):
+        bench.fail("find", "ConnectionError")
+        bench.wait(60)
+    assert bench.at == "uncertain"
+    bench.answer("find", None)
+    assert bench.at == "creating"
+    bench.wait(60)
+    bench.answer("create", "j-1")
+    assert bench.granted() == [name(run("a"))]
+
+
+def test_what_nobody_waits_for_any_more_is_absent_when_find_tells_that_it_is_not_there() -> None:
+    bench = away()
+    for _ in range(4):
+        bench.fail("find", "ConnectionError")
+        bench.wait(60)
+    bench.release("a")
+    bench.answer("find", None)
+    assert bench.at == "absent"
+    bench.wait(1000)
+    assert bench.calls == []
+
+
+@pytest.mark.parametrize("what", ["created", "not_created", "resumed"])
+def test_a_person_may_know_before_find_can_be_asked_again(what: Any) -> None:
+    bench = away()
+    for _ in range(4):
+        bench.fail("find", "ConnectionError")
+        bench.wait(60)
+    bench.fail("find", "ConnectionError")
+    bench.tell(
+        ResumeResource() if what == "resumed" else SettleResource(what, raw("j-9") if what == "created" else None)
+    )
+    assert bench.at == ("ready" if what == "created" else "creating")
+    assert bench.calls == {"created": [], "not_created": ["create"], "resumed": ["find"]}[what]
+    bench.wait(1000)
+    assert len(bench.calls) <= 1, "what was asked before is not asked again"
+
+
+def test_a_crash_while_find_waits_to_be_asked_again_loses_nothing() -> None:
+    bench = away()
+    for _ in range(4):
+        bench.fail("find", "ConnectionError")
+        bench.wait(60)
+    bench.fail("find", "ConnectionError")
+    bench.crash()
+    bench.wait(60)
+    bench.answer("find", "j-7")
+    assert bench.at == "ready"
+
+
+@pytest.mark.parametrize("recreate", ["on_demand", "never"])
+def test_what_its_check_could_not_reach_for_a_while_is_fit_for_use_again(recreate: Any) -> None:
+    driver = frozenset({"create", "destroy", "check"})
+    bench = Bench(options(driver, check_every_s=15.0, recreate=recreate, capacity=8)).ready()
+    bench.fail("check", "ConnectionError")
+    assert bench.at == "failed"
+    bench.answer("check", "healthy")
+    assert bench.at == "ready"
+    bench.acquire("b")
+    assert bench.granted() == [name(run("a")), name(run("b"))]

@@ -209,6 +209,8 @@ class OperationTaken(Note, frozen=True):
     args: MaybeRaw = None
     idempotency_key: str = ""
     started: bool = False
+    clear_at: float = 0.0
+    """If it is `started`: until when the operation's rate is taken up with it."""
 
 
 class OperationStarted(Note, frozen=True):
@@ -217,6 +219,8 @@ class OperationStarted(Note, frozen=True):
     call: int
     operation: str
     dispatch: int = 1
+    clear_at: float = 0.0
+    """Until when the operation's rate is taken up with it."""
 
 
 class OperationOver(Note, frozen=True):

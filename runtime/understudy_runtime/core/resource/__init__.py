@@ -8,8 +8,8 @@
         creating --> failed: given up, unfit, or out of time
         creating --> draining: created, but meanwhile told to go
         creating --> uncertain: nobody can tell whether it was created
-        uncertain --> creating: settled by a person
-        uncertain --> absent: settled: it was not created, and nobody waits
+        uncertain --> creating: settled by a person, or `find` tells
+        uncertain --> absent: it was not created, and nobody waits
         ready --> draining: idle, too old, or told to
         ready --> failed: unhealthy, or gone
         draining --> ready: resumed
@@ -19,7 +19,7 @@
         failed --> destroying: no lease, no operation
         failed --> creating: a lease is wanted, and nothing is left of it
         failed --> absent: resumed, or nothing is left of it
-        failed --> ready: healthy again (static)
+        failed --> ready: healthy again
 
 The journal of the resource's actor is authoritative for its life, its leases and their order; the outside system is for
 what there really is. They are kept together by three rules:

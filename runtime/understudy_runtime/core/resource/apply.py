@@ -359,17 +359,22 @@ def apply_to_line(line: Line, record: OperationTaken | OperationStarted | Operat
             line.waiting.append(call)
         case OperationTaken():
             line.running += 1
-            line.starts = [*line.starts, at][-MAX_STARTS:]
+            _note_start(line, record, at)
         case OperationStarted(call=call, dispatch=1):
             line.waiting.remove(call)
             line.running += 1
-            line.starts = [*line.starts, at][-MAX_STARTS:]
-        case OperationStarted():
-            pass
+            _note_start(line, record, at)
+        case OperationStarted():  # once more: the outside system is asked again, so it counts
+            _note_start(line, record, at)
         case OperationOver(call=call, waited=True):
             line.waiting.remove(call)
         case OperationOver():
             line.running -= 1
+
+
+def _note_start(line: Line, record: OperationTaken | OperationStarted, at: float) -> None:
+    line.starts = [*line.starts, at][-MAX_STARTS:]
+    line.clear_at = record.clear_at
 
 
 def _shelve_commanded(state: ResourceState, record: ResourceCommanded, at: float) -> None:

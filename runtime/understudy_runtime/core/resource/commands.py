@@ -12,6 +12,7 @@ from understudy_runtime.core.records.resources import (
     ResourceCommanded,
     ResourceCreated,
     ResourceDoomed,
+    What,
 )
 from understudy_runtime.core.resource import driving, leases, living
 from understudy_runtime.core.resource.messages import (
@@ -117,6 +118,7 @@ def _resume(plan: Plan, cause: str, by: str) -> None:
         case "creating":
             plan.note(ResourceDoomed(""))
         case "uncertain":
+            _forget_intents(plan, "find")
             plan.move("creating", cause, by)
             driving.ask(plan, "find", plan.life.create_fence)
         case _:
@@ -162,20 +164,23 @@ def _settle_refused(plan: Plan, message: SettleResource) -> str | None:
 def _settle(plan: Plan, message: SettleResource, by: str) -> None:
     match message.outcome:
         case "created":
+            _forget_intents(plan, "find")
             plan.move("creating", f"settled by {by} as created", by)
             plan.note(ResourceCreated(_handle(message), "settled"))
             living.created(plan, f"settled by {by} as created")
         case "not_created" if plan.life.waiting:
+            _forget_intents(plan, "find")
             plan.move("creating", f"settled by {by} as not created", by)
             driving.create_again_now(plan)
         case "not_created":
+            _forget_intents(plan, "find")
             plan.move("absent", f"settled by {by} as not created", by)
         case "destroyed":
-            _forget_intents(plan)
+            _forget_intents(plan, "destroy", "verify")
             living.destroyed(plan)
         case "not_destroyed":
             fence = plan.life.fence
-            _forget_intents(plan)
+            _forget_intents(plan, "destroy", "verify")
             driving.ask(plan, "destroy", fence)
 
 
@@ -183,9 +188,9 @@ def _handle(message: SettleResource) -> Raw:
     return NULL if message.handle is None else message.handle
 
 
-def _forget_intents(plan: Plan) -> None:
-    """Whatever the driver is asked about its end: its answer is not waited for any more."""
+def _forget_intents(plan: Plan, *whats: What) -> None:
+    """What the driver is asked and a person has told: its answer is not waited for any more."""
     for call, intent in list(plan.life.intents.items()):
-        if intent.what in ("destroy", "verify"):
+        if intent.what in whats:
             plan.decision.abandon += [driving.token_of(plan, call, intent)] if intent.out else []
             plan.note(IntentEnded(call))

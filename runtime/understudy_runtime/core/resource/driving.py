@@ -1,7 +1,8 @@
 """What is asked of the driver, and what its answers mean, the lost ones above all.
 
     create ──lost, failed──► find ──found──► adopted
-                              └──not found──► create again, under the same fence; given up ──► failed
+                              ├──not found──► create again, under the same fence; given up ──► failed
+                              └──raises──► find again, in growing pauses; after some of them uncertain, and still asked
     create ──lost, and there is no `find`──► uncertain: a person settles it
     destroy ──lost──► verify (`check`) ──gone──► destroyed
                        └──there still──► destroy again, which a driver must allow
@@ -112,17 +113,26 @@ def _find_ended(plan: Plan, call: int, intent: Intent, result: Raw, failure: Fai
     if failure is None:
         plan.note(IntentEnded(call))
         if bytes(result).strip() == b"null":
-            _create_again(plan)
+            _not_created(plan)
         else:
             plan.note(ResourceCreated(result, "found"))
             living.created(plan, "found by the driver")
     elif failure.kind in _AT_NO_COST:
         repeat(plan, call)
-    elif intent.attempt < plan.options.create_retry.attempts:
+    else:  # whoever could tell is away, and is asked until it is back; a person may know before that
+        if intent.attempt >= plan.options.create_retry.attempts and plan.life.state == "creating":
+            living.uncertain(plan, failure)
         _retry_later(plan, call, intent, failure)
-    else:
-        plan.note(IntentEnded(call, failure))
-        living.uncertain(plan, failure)
+
+
+def _not_created(plan: Plan) -> None:
+    if plan.life.state == "uncertain":
+        cause = "found not created"
+        if not plan.life.waiting:
+            plan.move("absent", cause, plan.life.by)
+            return
+        plan.move("creating", cause, plan.life.by)
+    _create_again(plan)
 
 
 def _create_again(plan: Plan) -> None:

@@ -10,7 +10,6 @@ from understudy_runtime.core.resource.state import Life, Line
 
 SWEEP_EVERY_S: Final = 60.0
 """How often to look for what may have come into being late, where the type does not say."""
-MAX_WINDOW: Final = 64
 
 
 def next_duty(life: Life, options: ResourceOptions, lines: Mapping[str, Line]) -> float | None:
@@ -79,8 +78,26 @@ def starts_at(line: Line, options: OperationOptions | None) -> float | None:
 
 
 def rate_allows_at(line: Line, options: OperationOptions) -> float:
-    """Never more than `rate` starts in any second, or than one in any `1 / rate` seconds."""
+    """When one more may begin, so that in no window of any length there begin more than its share of the rate and
+    `burst` more.
+
+    Each start takes up `1 / rate` seconds after those before it; at most `burst` starts may be taken up so in advance.
+    """
     if not options.rate:
         return 0.0
-    count = min(MAX_WINDOW, max(1, int(options.rate)))
-    return 0.0 if len(line.starts) < count else line.starts[-count] + count / options.rate
+    return _clear_at(line, options, options.rate) - (options.at_once - 1) / options.rate
+
+
+def clear_after_start(line: Line, options: OperationOptions | None, now: float) -> float:
+    """Until when the rate is taken up once one more has begun; 0.0 where there is no rate."""
+    if options is None or not options.rate:
+        return 0.0
+    return max(now, _clear_at(line, options, options.rate)) + 1 / options.rate
+
+
+def _clear_at(line: Line, options: OperationOptions, rate: float) -> float:
+    """Bounded by what today's rate could have been taken up for, whatever rate an earlier release of the code had."""
+    if not line.starts:
+        return 0.0
+    at_most = line.starts[-1] + options.at_once / rate
+    return min(line.clear_at or at_most, at_most)

@@ -137,7 +137,7 @@ def news(plan: Plan, said: str, failure: Failure | None) -> None:
             driving.begin_checks(plan, "starting")
         else:
             give_up(plan, f"it was created, and its check says {said}", unfit)
-    elif state == "failed" and said == "healthy" and plan.static:
+    elif state == "failed" and said == "healthy" and not plan.life.doomed:
         plan.move("ready", "healthy again", plan.life.last_holder)
     elif state == "ready" and said != "healthy":
         _unfit(plan, said, unfit)
@@ -153,6 +153,9 @@ def _unfit(plan: Plan, said: str, failure: Failure) -> None:
         give_up(plan, f"its check says {said}", failure)
     else:  # whoever waits gets the next one
         plan.move("failed", f"its check says {said}", plan.life.last_holder, failure=failure)
+    if said == "failing" and not plan.static and (plan.life.leases or plan.options.recreate == "never"):
+        # It may be the outside system that was away: where the resource stays, it may be fit for use after all.
+        driving.begin_checks(plan, said)
 
 
 def _gone(plan: Plan) -> None:

@@ -50,7 +50,8 @@ def invoke(plan: Plan, message: InvokeOperation, why_ended: str) -> None:
     call, name, sender = plan.number(), message.operation, message.sender
     started = not plan.line(name).waiting and _may_start(plan, name)
     key = message.idempotency_key or f"{plan.state.key}:1:{call}"
-    plan.note(OperationTaken(call, sender, holder, message.fence, name, message.args, key, started))
+    clear_at = _clear_at(plan, name) if started else 0.0
+    plan.note(OperationTaken(call, sender, holder, message.fence, name, message.args, key, started, clear_at))
     if started:
         taken = Operation(sender, holder, message.fence, name, plan.now, message.args, key, 1)
         plan.execute(_dispatch_of(plan, call, taken))
@@ -103,9 +104,13 @@ def _may_start(plan: Plan, name: str) -> bool:
     return duties.rate_allows_at(line, options) <= plan.now
 
 
+def _clear_at(plan: Plan, name: str) -> float:
+    return duties.clear_after_start(plan.line(name), plan.options.operations.get(name), plan.now)
+
+
 def _start(plan: Plan, call: int, dispatch: int) -> None:
     operation = msgspec.structs.replace(plan.state.operations[call], dispatch=dispatch)
-    plan.note(OperationStarted(call, operation.operation, dispatch))
+    plan.note(OperationStarted(call, operation.operation, dispatch, _clear_at(plan, operation.operation)))
     plan.execute(_dispatch_of(plan, call, operation))
 
 

@@ -166,11 +166,15 @@ class Operation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Line(msgspec.Struct, omit_defaults=True):
-    """The calls of one operation: those that wait, how many run, and when the last ones began."""
+    """The calls of one operation: those that wait, how many run, and when the last ones began.
+
+    Those that have begun have taken up its rate until `clear_at`; 0.0 if an earlier release has not noted that.
+    """
 
     waiting: list[int] = []
     running: int = 0
     starts: list[float] = []
+    clear_at: float = 0.0
 
 
 class ResourceState(msgspec.Struct, omit_defaults=True):

@@ -22,8 +22,8 @@ TRANSITIONS: Final = (
     Transition("creating", "failed", "given up, unfit, or out of time"),
     Transition("creating", "draining", "created, but meanwhile told to go"),
     Transition("creating", "uncertain", "nobody can tell whether it was created"),
-    Transition("uncertain", "creating", "settled by a person"),
-    Transition("uncertain", "absent", "settled: it was not created, and nobody waits"),
+    Transition("uncertain", "creating", "settled by a person, or `find` tells"),
+    Transition("uncertain", "absent", "it was not created, and nobody waits"),
     Transition("ready", "draining", "idle, too old, or told to"),
     Transition("ready", "failed", "unhealthy, or gone"),
     Transition("draining", "ready", "resumed"),
@@ -33,7 +33,7 @@ TRANSITIONS: Final = (
     Transition("failed", "destroying", "no lease, no operation"),
     Transition("failed", "creating", "a lease is wanted, and nothing is left of it"),
     Transition("failed", "absent", "resumed, or nothing is left of it"),
-    Transition("failed", "ready", "healthy again (static)"),
+    Transition("failed", "ready", "healthy again"),
 )
 _WAYS: Final = frozenset((each.before, each.after) for each in TRANSITIONS)
 
