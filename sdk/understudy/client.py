@@ -50,6 +50,7 @@ Ts = TypeVarTuple("Ts")
 
 MAX_HISTORY_TURNS: Final = 1_000
 MAX_LISTED: Final = 1_000
+PAGE: Final = 500
 
 
 class RunHandle(Generic[R]):
@@ -307,12 +308,12 @@ class Client:
         await self.door.complete_job(token, None, encode_failure(raised, (type(raised),)))
 
     async def jobs(self, of: Target | None = None, *, status: str = "", limit: int = 100) -> list[JobSummary]:
-        """The jobs that outside systems have, or may have: of one run or actor, or of all; at most `limit` (1,000).
+        """The jobs that outside systems have, or may have: of one run or actor, or of all; at most `limit`.
 
         Runs before actors, those of the newest first. Of all, the node looks through its list of runs and actors.
         """
         address = "" if of is None else address_of(of)
-        return await self.door.list_jobs(address, status=status, limit=min(limit, MAX_LISTED))
+        return await self.door.list_jobs(address, status=status, limit=max(limit, 0))
 
     async def settle_job(self, of: Target, call: int, handle: object = None) -> None:
         """Say of an uncertain job what you found in the outside system: its handle, or None if it is not there."""
@@ -320,8 +321,17 @@ class Client:
         await self.door.settle_job(address_of(of), call, told)
 
     async def list(self, *, status: str = "", workflow: str = "", limit: int = 100) -> list[RunSummary]:
-        """Runs, newest first, at most `limit` (and at most 1,000); an empty filter matches all."""
-        return await self.door.list_runs(status=status, workflow=workflow, limit=min(limit, MAX_LISTED))
+        """Runs, newest first, at most `limit`; an empty filter matches all. For those of long lists see `iter_runs`."""
+        return await self.door.list_runs(status=status, workflow=workflow, limit=max(limit, 0))
+
+    async def iter_runs(self, *, status: str = "", workflow: str = "") -> AsyncGenerator[RunSummary]:
+        """All runs, newest first: `async for run in client.iter_runs()`. They are read in pages, as one goes on.
+
+        A run that begins meanwhile is not among them; one that ends meanwhile may be shown as it was or as it is.
+        """
+        async for page in self.door.run_pages(status=status, workflow=workflow, size=PAGE):
+            for run in page:
+                yield run
 
     def workflow(self, name: str) -> WorkflowDefinition:
         """The workflow of that name in this client's apps."""

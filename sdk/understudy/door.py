@@ -7,7 +7,7 @@ StoreError. Times are seconds since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, Literal, Protocol, cast, get_args
 
 import msgspec
@@ -219,5 +219,9 @@ class Door(ScheduleDoor, Protocol):
         ...
 
     async def list_runs(self, *, status: str, workflow: str, limit: int) -> list[RunSummary]:
-        """Newest first; an empty filter matches all."""
+        """At most `limit`, newest first; an empty filter matches all."""
+        ...
+
+    def run_pages(self, *, status: str, workflow: str, size: int) -> AsyncIterator[list[RunSummary]]:
+        """All of them, in pages of at most `size` (and at most 1,000), each read when it is asked for."""
         ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -28,8 +28,6 @@ from understudy.scheduling import (
     timing,
 )
 from understudy.workflows import HasRun, Workflow, workflow_of
-
-MAX_LISTED: Final = 1_000
 
 IfScheduleExists = Literal["error", "update"]
 
@@ -136,8 +134,8 @@ class Schedules:
         return await self._door.describe_schedule(checked_schedule_id(schedule_id))
 
     async def list(self, limit: int = 100) -> builtins.list[ScheduleDescription]:
-        """Newest first, at most `limit` (and at most 1,000)."""
-        return await self._door.list_schedules(limit=min(limit, MAX_LISTED))
+        """Newest first, at most `limit`."""
+        return await self._door.list_schedules(limit=max(limit, 0))
 
     async def pause(self, schedule_id: str, note: str = "") -> None:
         """Start nothing by itself until `resume`: what was buffered, and backfills under way, are given up.

@@ -20,7 +20,11 @@ from understudy import (
     UnknownName,
 )
 from understudy.client import connect
+from understudy.remote import door
+from understudy.remote import schedules as remote_schedules
+from understudy_runtime.node import doors, schedules
 from understudy_runtime.node.node import Node
+from understudy_runtime.rpc import wire
 from understudy_runtime.rpc.server import Serving
 
 pytestmark = pytest.mark.anyio
@@ -199,6 +203,21 @@ async def test_lists_are_filtered_and_newest_first(client: Client) -> None:
     assert [run.run_id for run in await soon(client.list())] == ["open", "r2", "r1", "r0"]
     assert [run.run_id for run in await soon(client.list(status="succeeded", limit=2))] == ["r2", "r1"]
     assert [run.run_id for run in await soon(client.list(workflow="Approval"))] == ["open"]
+
+
+async def test_lists_are_as_long_as_was_asked_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (doors, door, remote_schedules, wire):
+        monkeypatch.setattr(module, "MAX_PAGE", 2)
+    monkeypatch.setattr(schedules, "MAX_LISTED", 2)
+    for number in range(5):
+        await soon(client.run(checkout, number, id=f"r{number}"))
+        await soon(client.schedules.create(f"s{number}", checkout, 1, every="1d", paused=True))
+
+    for limit in (0, 1, 2, 3, 4, 5, 6, 100):
+        assert [run.run_id for run in await soon(client.list(limit=limit))] == ["r4", "r3", "r2", "r1", "r0"][:limit]
+        assert len(await soon(client.schedules.list(limit=limit))) == min(limit, 5)
+    assert [run.run_id async for run in client.iter_runs(workflow="checkout")] == ["r4", "r3", "r2", "r1", "r0"]
+    assert [run.run_id async for run in client.iter_runs(workflow="other")] == []
 
 
 async def test_a_history_is_read_on_from_where_one_was(client: Client) -> None:

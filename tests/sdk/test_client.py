@@ -5,7 +5,7 @@ The door here runs nothing durably: it keeps what it was given and hands back wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ from understudy import (
     readonly,
 )
 from understudy.actors import MAX_ID_CHARS
-from understudy.client import MAX_HISTORY_TURNS, MAX_LISTED
+from understudy.client import MAX_HISTORY_TURNS
 from understudy.door import AskReply, IfExists, JobSummary, Outcome, StartedRun
 from understudy.failures import MAX_MESSAGE_CHARS, FailureFields, encode_failure
 from understudy.schedules import IfScheduleExists
@@ -151,6 +151,11 @@ class KeepingDoor:
     async def list_runs(self, *, status: str, workflow: str, limit: int) -> list[RunSummary]:
         self.calls.append(("list", status, workflow, limit))
         return []
+
+    async def run_pages(self, *, status: str, workflow: str, size: int) -> AsyncGenerator[list[RunSummary]]:
+        for number in range(3):
+            self.calls.append(("page", status, workflow, number))
+            yield [RunSummary(f"r{number}", workflow, "succeeded")] * 2
 
     async def set_schedule(
         self, schedule_id: str, spec: ScheduleSpec, *, if_exists: IfScheduleExists, paused: bool, note: str
@@ -356,15 +361,23 @@ async def test_the_rest_of_a_handle_goes_to_the_door(client: Client, door: Keepi
     assert (await handle.describe()).status == "running"
 
 
-async def test_lists_and_histories_are_bounded(client: Client, door: KeepingDoor) -> None:
+async def test_runs_are_read_in_pages_as_one_goes_on(client: Client, door: KeepingDoor) -> None:
+    async for run in client.iter_runs(status="failed", workflow="w"):
+        if run.run_id == "r1":
+            break
+    assert door.calls == [("page", "failed", "w", 0), ("page", "failed", "w", 1)]
+    assert [run.run_id async for run in client.iter_runs()] == ["r0", "r0", "r1", "r1", "r2", "r2"]
+
+
+async def test_lists_are_as_long_as_was_asked_for_and_histories_are_bounded(client: Client, door: KeepingDoor) -> None:
     await client.list(status="failed", limit=10**9)
     await client.handle("r1").history(after=5, limit=10**9)
     await client.schedules.list(limit=10**9)
 
     assert door.calls == [
-        ("list", "failed", "", MAX_LISTED),
+        ("list", "failed", "", 10**9),
         ("history", 5, MAX_HISTORY_TURNS),
-        ("list_schedules", MAX_LISTED),
+        ("list_schedules", 10**9),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Raw
@@ -42,7 +42,7 @@ from understudy_runtime.node.resources import LocalResources
 from understudy_runtime.node.retrying import retry
 from understudy_runtime.node.schedules import LocalSchedules
 
-MAX_LISTED: Final = 10_000
+MAX_PAGE: Final = 1_000
 
 Watch = Callable[[str], object]
 """Watch the run of this key, on the engine's loop."""
@@ -193,6 +193,26 @@ class LocalDoor(LocalActors, LocalJobs, LocalSchedules, LocalResources):
     async def list_runs(
         self, *, status: str, workflow: str, limit: int, before: tuple[float, str] | None = None
     ) -> list[RunSummary]:
+        runs: list[RunSummary] = []
+        while len(runs) < limit:
+            size = min(limit - len(runs), MAX_PAGE)
+            page = await self._page(status, workflow, size, before)
+            runs += page
+            if len(page) < size:
+                break
+            before = (page[-1].created_at, page[-1].run_id)
+        return runs
+
+    async def run_pages(self, *, status: str, workflow: str, size: int) -> AsyncGenerator[list[RunSummary]]:
+        size, before = min(size, MAX_PAGE), None
+        while True:
+            page = await self._page(status, workflow, size, before)
+            yield page
+            if len(page) < size:
+                return
+            before = (page[-1].created_at, page[-1].run_id)
+
+    async def _page(self, status: str, workflow: str, size: int, before: tuple[float, str] | None) -> list[RunSummary]:
         cursor = None if before is None else (before[0], self._run(before[1]))
         rows = await self._bridge.run(
             lambda _: self._store.rows(
@@ -200,7 +220,7 @@ class LocalDoor(LocalActors, LocalJobs, LocalSchedules, LocalResources):
                 kind=RUN,
                 status=status,
                 definition=workflow,
-                limit=min(limit, MAX_LISTED),
+                limit=size,
                 before=cursor,
             )
         )

@@ -119,9 +119,15 @@ class LocalSchedules:
         return reply
 
     async def list_schedules(self, *, limit: int) -> list[ScheduleDescription]:
-        places, _ = await self.schedule_places(limit=limit)
-        described = await asyncio.gather(*(self._describe_if_there(schedule_id) for _, schedule_id in places))
-        return [each for each in described if each is not None]
+        found: list[ScheduleDescription] = []
+        last: Place | None = None
+        while len(found) < limit:
+            places, last = await self.schedule_places(limit=limit - len(found), before=last)
+            described = await asyncio.gather(*(self._describe_if_there(schedule_id) for _, schedule_id in places))
+            found += [each for each in described if each is not None]
+            if last is None:
+                break
+        return found
 
     async def schedule_places(self, *, limit: int, before: Place | None = None) -> tuple[list[Place], Place | None]:
         """At most `limit` of those that come after the place `before` in the list, newest first; and the last of them,

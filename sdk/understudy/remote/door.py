@@ -152,16 +152,26 @@ class RemoteDoor(RemoteActors, RemoteCluster, RemoteJobs, RemoteResources, Remot
 
     async def list_runs(self, *, status: str, workflow: str, limit: int) -> list[RunSummary]:
         runs: list[RunSummary] = []
+        if limit > 0:
+            async for page in self.run_pages(status=status, workflow=workflow, size=limit):
+                runs += page
+                if len(runs) >= limit:
+                    break
+        return runs[:limit]
+
+    async def run_pages(self, *, status: str, workflow: str, size: int) -> AsyncGenerator[list[RunSummary]]:
         request = runs_pb2.ListRunsRequest(
-            namespace=self._namespace, status=wire.status_filter(status), workflow=workflow
+            namespace=self._namespace,
+            status=wire.status_filter(status),
+            workflow=workflow,
+            page_size=min(size, MAX_PAGE),
         )
         while True:
-            request.page_size = min(limit - len(runs), MAX_PAGE)
             page = await self._unary("RunService/ListRuns", request, runs_pb2.ListRunsResponse)
-            runs += [wire.summary(run) for run in page.runs]
+            yield [wire.summary(run) for run in page.runs]
             request.page_token = page.next_page_token
-            if not page.next_page_token or len(runs) >= limit:
-                return runs
+            if not page.next_page_token:
+                return
 
     async def watch(self, run_id: str) -> AsyncIterator[RunDescription]:
         """How the run stands, now and whenever something has happened to it, until it has ended."""

@@ -52,13 +52,14 @@ class RemoteSchedules:
     async def list_schedules(self, *, limit: int) -> list[ScheduleDescription]:
         found: list[ScheduleDescription] = []
         request = schedules_pb2.ListSchedulesRequest(namespace=self._namespace)
-        while True:
+        while len(found) < limit:
             request.page_size = min(limit - len(found), MAX_PAGE)
             page = await self._unary("ScheduleService/ListSchedules", request, schedules_pb2.ListSchedulesResponse)
             found += [schedule_wire.description(each) for each in page.schedules]
             request.page_token = page.next_page_token
-            if not page.next_page_token or len(found) >= limit:
-                return found
+            if not page.next_page_token:
+                break
+        return found
 
     async def pause_schedule(self, schedule_id: str, note: str) -> None:
         request = schedules_pb2.PauseScheduleRequest(
