@@ -6,12 +6,14 @@ neither is a plain Python call.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from datetime import datetime
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
+from weakref import WeakSet
 
 import msgspec
 
@@ -163,6 +165,16 @@ class AttemptContext(Protocol):
     def heartbeat(self, progress: Any) -> None: ...
 
 
+class AttemptHost(Protocol):
+    """Something that runs attempts in this process."""
+
+    @property
+    def has_attempts(self) -> bool: ...
+
+
+attempt_hosts: WeakSet[AttemptHost] = WeakSet()
+"""So that what no attempt is known for can be told from a plain call of a task. A forked process has none of them."""
+os.register_at_fork(after_in_child=attempt_hosts.clear)
 current_run: ContextVar[RunContext | None] = ContextVar("understudy_run", default=None)
 current_attempt: ContextVar[AttemptContext | None] = ContextVar("understudy_attempt", default=None)
 current_leases: ContextVar[tuple[tuple[int, str, bool], ...]] = ContextVar("understudy_leases", default=())

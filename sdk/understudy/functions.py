@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from random import Random
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar, cast
 from uuid import UUID
 
 from understudy.actors import checked_id
-from understudy.context import RunContext, TaskInfo, current_attempt, current_run
+from understudy.context import RunContext, TaskInfo, attempt_hosts, current_attempt, current_run
 from understudy.errors import BadRequest
 from understudy.scheduling import nominal_time
 
 T = TypeVar("T")
+
+HOW_TO_BE_KNOWN: Final = (
+    "call it in the task itself, or in a Thread or ThreadPoolExecutor that the task gives work to; give other threads "
+    "contextvars.copy_context().run to call"
+)
 
 
 def now() -> datetime:
@@ -50,7 +55,7 @@ def task_info() -> TaskInfo:
     """Who the running attempt is, its idempotency key and its predecessor's progress. Only inside a task."""
     attempt = current_attempt.get()
     if attempt is None:
-        raise BadRequest("task_info() works only inside a task that a workflow called")
+        raise BadRequest(f"task_info() works only inside a task that a workflow called; {HOW_TO_BE_KNOWN}")
     return attempt.info
 
 
@@ -67,13 +72,17 @@ def scheduled_for() -> datetime | None:
 def heartbeat(progress: Any = None) -> None:
     """Say that the attempt is alive; the next attempt gets the last `progress` in its `task_info()`.
 
-    Where a task is called as a plain function there is nobody to tell, and nothing happens.
+    Threads and executors that the attempt starts may say so for it. Where a task is called as a plain function there is
+    nobody to tell, and nothing happens. BadRequest where attempts run in this process and it cannot be told which of
+    them is meant, or where the attempt has ended.
     """
     attempt = current_attempt.get()
     if attempt is not None:
         attempt.heartbeat(progress)
     elif current_run.get() is not None:
         raise BadRequest("heartbeat() was called in workflow code; it belongs in a task")
+    elif any(host.has_attempts for host in list(attempt_hosts)):
+        raise BadRequest(f"heartbeat() was called where it is not known for which attempt; {HOW_TO_BE_KNOWN}")
 
 
 def _run(function: str) -> RunContext:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Raw
 
-from understudy.context import TaskInfo, current_attempt
+from understudy.context import TaskInfo, attempt_hosts, current_attempt
 from understudy.definitions import TaskDefinition
+from understudy.errors import BadRequest
 from understudy_runtime.core.kinds import NULL, Failure
 from understudy_runtime.core.messages import Dispatch
 from understudy_runtime.core.ports import Clock
@@ -125,7 +126,14 @@ class Attempt:
         return info_of(self.dispatch)
 
     def heartbeat(self, progress: Any) -> None:
-        """Asyncio's CancelledError in an attempt that is to end, so that a thread has a way to learn it."""
+        """Asyncio's CancelledError in an attempt that is to end, so that a thread has a way to learn it.
+
+        BadRequest where nothing would come of it: after the attempt's end, or in a process forked from this one.
+        """
+        if self.finished:
+            raise BadRequest(f"heartbeat() came after this attempt of {self.dispatch.task} had ended")
+        if not attempt_hosts:
+            raise BadRequest("heartbeat() was called in a process that the task has forked; call it in the task's own")
         if self.cause is not None and self.task is None:
             raise asyncio.CancelledError(self.cause.message)
         self.note(encode_progress(progress))

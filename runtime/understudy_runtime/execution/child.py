@@ -26,10 +26,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from msgspec import Raw
 
-from understudy.context import TaskInfo, current_attempt
+from understudy.context import TaskInfo, attempt_hosts, current_attempt
 from understudy.definitions import TaskDefinition
+from understudy.errors import BadRequest
 from understudy.target import load_task
 from understudy_runtime.core.kinds import NULL, Failure
+from understudy_runtime.execution import helpers
 from understudy_runtime.execution.context import encode_progress, info_of
 from understudy_runtime.execution.failures import decode_call, encode_result, failure_of
 from understudy_runtime.execution.wire import (
@@ -65,6 +67,11 @@ class Link:
         self._sending = threading.Lock()
         self.logs: ChildLogs | None = None
         self.runs: SimpleQueue[Run] = SimpleQueue()
+
+    @property
+    def has_attempts(self) -> bool:
+        """There is nothing else in this process."""
+        return True
 
     def send(self, message: FromChild) -> None:
         data = frame(message)
@@ -112,12 +119,15 @@ class ChildAttempt:
         self._every_s = BEAT_EVERY_S if heartbeat_s is None else min(BEAT_EVERY_S, heartbeat_s / 3)
         self._sent_at = 0.0
         self.unsent: Raw | None = None
+        self.ended = False
 
     @property
     def info(self) -> TaskInfo:
         return info_of(self._run.dispatch)
 
     def heartbeat(self, progress: Any) -> None:
+        if self.ended:
+            raise BadRequest(f"heartbeat() came after this attempt of {self._run.dispatch.task} had ended")
         data, now = encode_progress(progress), time.monotonic()
         if now - self._sent_at < self._every_s:
             self.unsent = data
@@ -134,12 +144,15 @@ def main(fd: int, parent: int) -> NoReturn:
     # A process that a task forks must not keep the socket open when this one is gone.
     os.register_at_fork(after_in_child=connection.close)
     link = Link(connection)
+    helpers.install()
+    attempt_hosts.add(link)
     threading.Thread(target=link.read, name="understudy-link", daemon=True).start()
     loaded: dict[tuple[str, str], TaskDefinition] = {}
     while True:
         run = link.runs.get()
         attempt = ChildAttempt(link, run)
         done = Context().run(serve, link, attempt, run, loaded)
+        attempt.ended = True
         if link.logs is not None:
             link.logs.end()
         try:

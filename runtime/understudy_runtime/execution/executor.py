@@ -15,11 +15,13 @@ from typing import Final
 
 import msgspec
 
+from understudy.context import attempt_hosts
 from understudy.definitions import TaskDefinition, TaskKind
 from understudy.errors import BadRequest
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import AttemptEnded, AttemptProgressed, Dispatch, Token
 from understudy_runtime.core.ports import Clock, Having, Report
+from understudy_runtime.execution import helpers
 from understudy_runtime.execution.attempt import Attempt, Runner
 from understudy_runtime.execution.child_process import is_child
 from understudy_runtime.execution.figures import TaskFigures
@@ -84,6 +86,8 @@ class LocalExecutor:
         """Start the work loop. From now on `report` gets what there is, in batches, and never from within a call."""
         self._report = report
         self._loop = asyncio.get_running_loop()
+        helpers.install()
+        attempt_hosts.add(self)
         self._outbox: Handover[Attempt] = Handover(self._loop, self._collect)
         self._work = WorkLoop(self._limits.coroutines, self._outbox)
         self._runners: dict[TaskKind, Runner] = {
@@ -162,6 +166,11 @@ class LocalExecutor:
     def blocked(self, threshold_s: float = 0.1) -> Blocked | None:
         """What keeps the work loop from answering for longer than that; to be called regularly."""
         return self._work.blocked(threshold_s)
+
+    @property
+    def has_attempts(self) -> bool:
+        """May be read from any thread."""
+        return bool(self._attempts)
 
     @property
     def load(self) -> tuple[int, int]:
