@@ -305,8 +305,10 @@ class App:
         the change, one that comes twice counts once; with `*` for the hour, an expression goes by the hours that
         really pass.
 
-        Each run starts up to `jitter` after its nominal time, the same for the same time. `catch_up` says which of the
-        times that passed while no node ran are made up for: none ("skip"), the newest ("one") or all, up to 1,000.
+        Each run starts up to `jitter` after its nominal time, the same for the same time. One that starts at most 60 s
+        later than that is on time; `catch_up` says which of the times further back, which passed while no node ran, are
+        made up for: none ("skip"), the newest ("one") or all, up to 1,000. A node that is only there for one run
+        (`understudy run`, `runs retry`) makes and minds no schedules.
         `overlap` says what happens while a run has not ended: "skip" the new one, "buffer_one" or "buffer" (all) until
         it has, "allow" both, "cancel" or "terminate" the old one. `scheduled_for()` is the nominal time inside a run.
 

@@ -80,3 +80,63 @@ def test_a_store_that_a_process_has_open_can_be_read_but_not_changed(cli: Cli) -
     assert refused.code == 2
     assert "process" in refused.err
     cli.go_on("x")
+
+
+SCHEDULED = """
+from understudy import App, Retry
+
+app = App("scheduled")
+
+@app.schedule(every="1s")
+@app.workflow
+async def ticking() -> int:
+    return 1
+
+@app.task
+async def add(a: int) -> int:
+    return a
+
+@app.workflow
+async def once(fails: bool) -> int:
+    if fails:
+        raise ValueError("no")
+    return await add(2)
+"""
+
+NODE = """
+import asyncio
+import understudy
+from scheduled import app
+
+async def main():
+    async with understudy.embedded(app) as client, asyncio.timeout(30):
+        while not await client.list(workflow="ticking"):
+            await asyncio.sleep(0.01)
+
+asyncio.run(main())
+"""
+
+
+def test_what_is_there_for_one_run_starts_no_schedules(cli: Cli) -> None:
+    (cli.at / "scheduled.py").write_text(SCHEDULED)
+    assert cli("run", "scheduled.py:once", "--input", "false").out == "2\n"
+    assert cli("run", "scheduled.py:once", "--input", "true", "--id", "r").code == 1
+    cli("runs", "retry", "r")
+    assert cli("schedules", "list").err == "no schedules\n"
+    assert cli("runs", "list", "--workflow", "ticking").err == "no runs\n"
+
+
+def test_what_was_due_meanwhile_is_started_by_the_next_node_as_its_policy_says(cli: Cli) -> None:
+    (cli.at / "scheduled.py").write_text(SCHEDULED)
+    every = ("--every", "1s", "--starts", "2020-01-01", "--catch-up", "one")
+    assert cli("schedules", "create", "old", "scheduled.py:ticking", *every).code == 0
+    assert cli("run", "scheduled.py:once", "--input", "false").out == "2\n"
+    shown = cli("schedules", "show", "old", "--json").json
+    assert cli("run", "scheduled.py:once", "--input", "false").out == "2\n"
+    assert cli("schedules", "show", "old", "--json").json == shown
+    assert cli("runs", "list", "--workflow", "ticking").err == "no runs\n"
+    (cli.at / "node.py").write_text(NODE)
+    ended = cli.script("node.py")
+    assert (ended.code, ended.err) == (0, "")
+    first = cli("runs", "list", "--workflow", "ticking", "--json").json[-1]
+    assert first["id"].startswith("old/")

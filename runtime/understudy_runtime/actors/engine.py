@@ -87,7 +87,9 @@ class Engine:
         window_s: float,
         on_failed: Callable[[BaseException], None],
         sharding: Sharding | None = None,
+        resting: frozenset[str] = frozenset(),
     ) -> None:
+        """Of the kinds that are `resting`, what is due and is not done stays due, and is not asked for again here."""
         self._clock = clock
         self._store = store
         self._programs = programs
@@ -96,6 +98,7 @@ class Engine:
         self._build = build
         self._on_failed = on_failed
         self._sharding = sharding
+        self._resting = resting
         self._loop = asyncio.get_running_loop()
         self._cells: dict[str, Cell] = {}
         self._ready: deque[Cell] = deque()
@@ -453,7 +456,8 @@ class Engine:
         if not had_program and cell.program is not None:
             self._residency.charge(cell, CELL_BYTES + cell.program.size)
         if type(message) is TimerDue or type(message) is Recovered:
-            decision.timer = cell.machine.next_duty(cell.state)
+            rests = cell.kind in self._resting and not decision.append
+            decision.timer = None if rests else cell.machine.next_duty(cell.state)
         self._committer.add(Entry(cell, write, decision, decision.reply, envelope.reply))
 
     def _leave_alone(self, cell: Cell, envelope: Envelope, definition: str) -> None:

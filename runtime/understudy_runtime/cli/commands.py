@@ -84,7 +84,8 @@ def run(
 ) -> None:
     """Run one workflow to its end, here and now.
 
-    Without --id the newest open run of the same workflow and input is resumed, if there is one.
+    Without --id the newest open run of the same workflow and input is resumed, if there is one. Schedules rest:
+    what they are to start meanwhile is started by the next node, as their catch-up policy says.
     """
     from understudy_runtime.cli.place import Place
     from understudy_runtime.cli.run import run_workflow

@@ -15,13 +15,14 @@ from typing import Any
 
 import msgspec
 
-import understudy
+from understudy import Client
 from understudy.door import Door, Outcome
 from understudy.target import WorkflowTarget
 from understudy_runtime.cli.begin import Begin
 from understudy_runtime.cli.output import INTERRUPTED, note
 from understudy_runtime.cli.place import Place
 from understudy_runtime.cli.progress import progress
+from understudy_runtime.node.embedded import open_embedded
 
 
 class Interrupted(Exception):
@@ -56,7 +57,9 @@ def follow(following: Following, begin: Begin) -> Outcome:
 async def _follow(following: Following, begin: Begin) -> Outcome:
     leaving = leave_on_signals()
     place = following.place
-    async with understudy.embedded(following.target.app, place.store, namespace=place.namespace) as client:
+    apps = (following.target.app,)
+    async with open_embedded(apps, place.store, namespace=place.namespace, schedules=False) as door:
+        client = Client(door, apps)
         run_id = await begin(client)
         outcome = await until_ended(client.door, run_id, following.target.workflow.name, leaving)
         if outcome is None:

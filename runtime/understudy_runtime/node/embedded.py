@@ -146,9 +146,11 @@ async def open_node(
 
 @asynccontextmanager
 async def open_embedded(
-    apps: Sequence[App], store: str, *, namespace: str = "default"
+    apps: Sequence[App], store: str, *, namespace: str = "default", schedules: bool = True
 ) -> AsyncGenerator[LocalDoor, None]:
-    """What `understudy.embedded` opens."""
+    """What `understudy.embedded` opens. A command that is there for one run minds no `schedules`."""
     check(logging.getLogger("understudy.node").warning)
-    async with open_node(apps, open_url(store), Settings(namespace=namespace), SystemClock) as opened:
+    async with open_node(
+        apps, open_url(store), Settings(namespace=namespace, schedules=schedules), SystemClock
+    ) as opened:
         yield opened.door

@@ -50,7 +50,8 @@ class Settings(msgspec.Struct, frozen=True):
     `window_s`: timers of parked actors further ahead than this are read from the store when they come nearer.
     `name` is the node's, unique among those that live; `limits` is how many attempts it runs at once. Only a node that
     takes in other `workers` lets tasks wait that it does not know itself, and may leave all of them to these
-    (`run_tasks`). `logs`: how tasks in processes of their own write what they log; None leaves it to them.
+    (`run_tasks`). Without `schedules` it makes none, and decides on no nominal times of those there are. `logs`: how
+    tasks in processes of their own write what they log; None leaves it to them.
     """
 
     namespace: str = "default"
@@ -62,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True):
     workers: bool = False
     run_tasks: bool = True
     logs: LogStyle | None = None
+    schedules: bool = True
 
 
 class Node:
@@ -125,7 +127,10 @@ async def running(
     watchdog = Watchdog()
     programs = AppPrograms(apps, watchdog)
     tasks, workflows = gather(apps)
-    machines: dict[str, Machine[Any]] = {RUN: RunMachine(), SCHEDULE: ScheduleMachine(ZoneCalendar())}
+    machines: dict[str, Machine[Any]] = {
+        RUN: RunMachine(),
+        SCHEDULE: ScheduleMachine(ZoneCalendar(), resting=not settings.schedules),
+    }
     machines |= resource_machines(apps, name, lambda: store.epoch)
     actors = ActorMachine()
     local = LocalExecutor(
@@ -158,6 +163,7 @@ async def running(
             window_s=settings.window_s,
             on_failed=on_failed,
             sharding=sharding,
+            resting=frozenset() if settings.schedules else frozenset({SCHEDULE}),
         )
         seat = None
         if clustering is None or sharding is None or attempts is None:
@@ -181,7 +187,7 @@ async def running(
 
         try:
             await engine.start()
-            if seat is None:
+            if seat is None and settings.schedules:
                 await declare(engine, settings.namespace, apps)
             yield Node(name, engine, local, pool, door, door_over, settings.namespace, seat)
         finally:

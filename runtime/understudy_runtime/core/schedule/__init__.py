@@ -17,11 +17,11 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from understudy_runtime.core.messages import ActorFacts, AnyMessage, Decision, ReplayFrom
+from understudy_runtime.core.messages import ActorFacts, AnyMessage, Decision, ReplayFrom, TimerDue
 from understudy_runtime.core.ports import Calendar
 from understudy_runtime.core.records import AnyRecord
 from understudy_runtime.core.schedule.apply import APPLY
-from understudy_runtime.core.schedule.decide import DECIDE, not_for_schedules
+from understudy_runtime.core.schedule.decide import DECIDE, go_on, not_for_schedules
 from understudy_runtime.core.schedule.state import ScheduleState
 from understudy_runtime.core.schedule.times import due_at
 
@@ -29,15 +29,22 @@ __all__ = ["ScheduleMachine", "ScheduleState"]
 
 
 class ScheduleMachine:
-    """`Machine` for schedules; see the module docstring."""
+    """`Machine` for schedules; see the module docstring.
 
-    def __init__(self, calendar: Calendar) -> None:
+    Of a node that does not mind them they are `resting`: no nominal time is decided on, so that the next node finds in
+    the past what was due meanwhile. What was decided on before, or asked for by a person, goes on as all runs do.
+    """
+
+    def __init__(self, calendar: Calendar, *, resting: bool = False) -> None:
         self._calendar = calendar
+        self._resting = resting
 
     def initial(self, key: str) -> ScheduleState:
         return ScheduleState(key)
 
     def decide(self, state: ScheduleState, message: AnyMessage, now: float) -> Decision:
+        if self._resting and type(message) is TimerDue:
+            return go_on(state, self._calendar)
         return DECIDE.get(type(message), not_for_schedules)(state, message, now, self._calendar)
 
     def apply(self, state: ScheduleState, record: AnyRecord, at: float, seq: int) -> None:

@@ -186,6 +186,14 @@ def _timer_due(state: ScheduleState, message: TimerDue, now: float, calendar: Ca
     return decision
 
 
+def go_on(state: ScheduleState, calendar: Calendar) -> Decision:
+    """With what has been decided on, and with no nominal time that has not."""
+    decision = Decision()
+    if state.spec is not None:
+        Plan(state, state.spec, calendar, decision).go_on()
+    return decision
+
+
 def _late(state: ScheduleState, spec: ScheduleSpec, now: float, calendar: Calendar) -> ScheduleAdvanced | None:
     """The nominal times that were missed while no node ran; None if there are none."""
     limit = now - spec.jitter_s - ON_TIME_S
