@@ -379,6 +379,7 @@ class _Remote(Protocol):
         metadata: Sequence[tuple[str, str | bytes]],
         credentials: Any,
         patience_s: float,
+        wait_s: float,
         retry_overloaded: bool,
     ) -> AbstractAsyncContextManager[Door]: ...
 
@@ -399,8 +400,8 @@ async def connect(
 
     `app` gives workflows their types. An empty `namespace` is the node's own. `tls` is a `grpc.ChannelCredentials`;
     None is plain text, for loopback. When the connection breaks it is made again, and calls are repeated without being
-    carried out twice; `patience` is how long they wait for that. Unreachable if nobody answers at the beginning or for
-    that long, NotAllowed if the node wants another `token`.
+    carried out twice. `patience` is how long they wait for that, and how long a node is waited for at the beginning:
+    Unreachable if none answers for that long. NotAllowed, at once, if the node wants another `token`.
 
     A node that is too busy refuses new work. Unless `retry_overloaded` is off, calls are then tried again, after the
     delay that the node told and at growing intervals, for as long as `patience` lasts; only then they raise Overloaded.
@@ -415,6 +416,7 @@ async def connect(
         metadata=metadata,
         credentials=tls,
         patience_s=seconds(patience),
+        wait_s=seconds(patience),
         retry_overloaded=retry_overloaded,
     ) as door:
         yield Client(door, apps)

@@ -82,13 +82,28 @@ async def test_nobody_there_is_said_in_words_that_help() -> None:
     async with Cable("127.0.0.1:1").laid() as free:
         address = free.address
     with pytest.raises(Unreachable, match=f"nobody listens at {address}; start a node there with `understudy node"):
-        async with connect(address, app):
+        async with connect(address, app, patience=0):
             pass
+
+
+async def test_a_node_that_is_only_starting_is_waited_for(serve: Serve) -> None:
+    async with serve() as server, Cable(server.address).laid() as cable:
+        cable.breaks = 4
+        async with connect(cable.address, app) as client:
+            assert not cable.breaks
+            assert await soon(client.run(checkout, 1)) == "1"
+
+
+async def test_of_several_nodes_the_first_that_comes_is_enough(serve: Serve) -> None:
+    async with Cable("127.0.0.1:1").laid() as free:
+        address = free.address
+    async with serve() as server, connect(f"{address},{server.address}", app, patience=0) as client:
+        assert await soon(client.run(checkout, 1)) == "1"
 
 
 async def test_a_host_of_no_name_is_said_so() -> None:
     with pytest.raises(Unreachable, match="cannot be reached"):
-        async with connect("nowhere.invalid:1", app):
+        async with connect("nowhere.invalid:1", app, patience="1s"):
             pass
 
 

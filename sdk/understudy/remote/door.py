@@ -250,11 +250,12 @@ async def open_remote(
     interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
     options: Sequence[tuple[str, Any]] = (),
     patience_s: float = 30.0,
+    wait_s: float = 0.0,
     retry_overloaded: bool = True,
 ) -> AsyncGenerator[RemoteDoor]:
     """A door to the node at `target` ("host:port"), or to whichever of several, with commas between them, answers.
 
-    Unreachable if none does; `metadata` goes with every call.
+    Unreachable if none does within `wait_s`; `metadata` goes with every call.
     """
     settings = [*_OPTIONS, *options]
 
@@ -266,7 +267,7 @@ async def open_remote(
     targets = Targets(target, open_channel)
     session = Session(targets, metadata, patience_s, retry_overloaded=retry_overloaded)
     try:
-        await session.open()
+        await session.open(wait_s)
         yield RemoteDoor(targets, session, namespace, metadata, patience_s)
     finally:
         await session.close()

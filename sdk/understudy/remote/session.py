@@ -87,10 +87,10 @@ class Session:
         self._closed: UnderstudyError | None = None
         self._up = False
 
-    async def open(self) -> None:
-        """Unreachable if no node answers at once, of all there are; NotAllowed if it does not let us in."""
+    async def open(self, wait_s: float = 0.0) -> None:
+        """Unreachable if none of the nodes answers for so long; NotAllowed if it does not let us in."""
         first: asyncio.Future[None] = self._loop.create_future()
-        self._keeper = self._loop.create_task(self._keep(first))
+        self._keeper = self._loop.create_task(self._keep(first, self._loop.time() + wait_s))
         await first
 
     async def close(self) -> None:
@@ -143,7 +143,7 @@ class Session:
 
     # --- the stream, again and again
 
-    async def _keep(self, first: asyncio.Future[None]) -> None:
+    async def _keep(self, first: asyncio.Future[None], begin_by: float) -> None:
         down_since, pause_s, untried = self._loop.time(), FIRST_PAUSE_S, len(self._targets)
         while True:
             self._up = False
@@ -157,9 +157,11 @@ class Session:
                 if untried > 0:
                     continue
             if not first.done():
-                first.set_exception(error)
-                return
-            if not is_transient(broken) or self._loop.time() - down_since > self._patience_s:
+                if not is_transient(broken) or self._loop.time() + pause_s > begin_by:
+                    first.set_exception(error)
+                    return
+                untried = len(self._targets)
+            elif not is_transient(broken) or self._loop.time() - down_since > self._patience_s:
                 self._fail(error)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
