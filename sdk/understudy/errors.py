@@ -5,7 +5,8 @@
     │   ├── UnknownName            no such workflow, task, actor, handler or run
     │   ├── BadInput               a value does not fit the annotation it is meant for
     │   ├── BadDefinition          a decorated function the runtime cannot serve (raised when the app is built)
-    │   └── AlreadyExists          the run id is taken, by a run of other arguments or with `if_exists="error"`
+    │   ├── AlreadyExists          the run id is taken, by a run of other arguments or with `if_exists="error"`
+    │   └── RunEnded               a message for a run that has ended
     ├── RunError               the run's: how it ended, seen by whoever awaits its result
     │   ├── RunFailed, RunCancelled, RunTerminated, RunTimedOut
     │   └── RunHeld                stopped and waiting for a person
@@ -53,6 +54,10 @@ class BadDefinition(BadRequest):
 
 class AlreadyExists(BadRequest):
     """A run of that id exists, and was started with something else, or nobody wanted it to exist."""
+
+
+class RunEnded(BadRequest):
+    """A message was for a run that has ended: it takes none any more, and this one was not taken."""
 
 
 class RunError(UnderstudyError):

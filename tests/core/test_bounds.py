@@ -69,7 +69,7 @@ def test_whoever_sends_the_message_that_is_too_much_is_told(message: str) -> Non
     out = bench.turn([message])
     assert has(out, "+ Ended status=failed")
     assert not has(out, "+ Delivered")
-    assert has(out, "reply Refused error=BadRequest")
+    assert has(out, "reply Refused error=RunEnded")
 
 
 def test_an_actor_whose_ask_is_too_much_gets_an_answer() -> None:

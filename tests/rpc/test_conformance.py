@@ -15,6 +15,7 @@ from understudy import (
     BadRequest,
     Client,
     RunCancelled,
+    RunEnded,
     RunFailed,
     RunTerminated,
     UnknownName,
@@ -104,8 +105,15 @@ async def test_runs_are_told_and_asked(client: Client) -> None:
         await soon(run.ask(Approval.decide, ""))
     await soon(run.tell(Approval.decide, "yes"))
     assert await soon(run.result()) == "yes"
-    with pytest.raises(BadRequest, match="has ended"):
-        await soon(run.ask(Approval.decide, "no"))
+    for message in (
+        run.ask(Approval.decide, "no"),
+        run.tell(Approval.decide, "no"),
+        run.ask("decide", "no"),
+        run.release(),
+    ):
+        with pytest.raises(RunEnded, match=r"^run a (has ended|is not held)"):
+            await soon(message)
+    assert issubclass(RunEnded, BadRequest), "as it was before it had a name of its own"
 
 
 async def test_actors_are_told_and_asked(client: Client) -> None:

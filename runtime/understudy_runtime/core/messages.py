@@ -320,7 +320,7 @@ class Accepted(msgspec.Struct, frozen=True):
 class Refused(msgspec.Struct, frozen=True):
     """Reply to what cannot be done. `error` names the class in `understudy.errors`."""
 
-    error: Literal["BadRequest", "BadInput", "UnknownName", "AlreadyExists", "Overloaded", "LeaseLost"]
+    error: Literal["BadRequest", "BadInput", "UnknownName", "AlreadyExists", "Overloaded", "LeaseLost", "RunEnded"]
     message: str
 
 

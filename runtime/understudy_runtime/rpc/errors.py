@@ -19,6 +19,7 @@ from understudy.errors import (
     Misplaced,
     Overloaded,
     ResourceFailed,
+    RunEnded,
     StoreError,
     UnderstudyError,
     UnknownName,
@@ -55,6 +56,7 @@ class Refusal(NamedTuple):
 _KINDS: Final[tuple[tuple[type[Exception], grpc.StatusCode, str], ...]] = (
     (UnknownName, grpc.StatusCode.NOT_FOUND, "UNKNOWN_NAME"),
     (AlreadyExists, grpc.StatusCode.ALREADY_EXISTS, "ALREADY_EXISTS"),
+    (RunEnded, grpc.StatusCode.INVALID_ARGUMENT, "RUN_ENDED"),
     (BadInput, grpc.StatusCode.INVALID_ARGUMENT, "BAD_INPUT"),
     (BadRequest, grpc.StatusCode.INVALID_ARGUMENT, "BAD_REQUEST"),
     (Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),

@@ -20,6 +20,7 @@ _KINDS: Final[dict[str, type[errors.UnderstudyError]]] = {
     "BAD_INPUT": errors.BadInput,
     "UNKNOWN_NAME": errors.UnknownName,
     "ALREADY_EXISTS": errors.AlreadyExists,
+    "RUN_ENDED": errors.RunEnded,
     "OVERLOADED": errors.Overloaded,
     "LEASE_TIMED_OUT": errors.LeaseTimedOut,
     "LEASE_LOST": errors.LeaseLost,

@@ -45,7 +45,6 @@ class ActorState(ProgramState, omit_defaults=True):
     to an earlier handler's call is refused. `reminded` says that it came of a reminder.
     """
 
-    KIND: ClassVar[str] = "actor"
     UNAWAITED: ClassVar[str] = "the actor that started it no longer awaits it"
 
     key: str
@@ -69,6 +68,10 @@ class ActorState(ProgramState, omit_defaults=True):
     @property
     def caller(self) -> Caller:
         return Caller(self.key, self.in_flight)
+
+    @property
+    def shown(self) -> str:
+        return f"actor {self.key}"
 
     @property
     def absent(self) -> Refused | None:

@@ -110,7 +110,7 @@ def release(state: ProgramState, message: Release, now: float) -> Decision:
         return Decision(reply=state.not_held)
     if unsettled := jobs.uncertain(state.calls):
         first = f"settle call {unsettled[0]} first, with {jobs.how_to_settle(state.key, unsettled[0])}"
-        return Decision(reply=Refused("BadRequest", f"{state.KIND} {state.key}: {first}; {state.held.detail}"))
+        return Decision(reply=Refused("BadRequest", f"{state.shown}: {first}; {state.held.detail}"))
     decision = Decision(append=[Released(message.idempotency_key)], activate=True, timer=state.timer, reply=Accepted())
     if state.poisoned:
         # Nothing was done for it meanwhile, not even by the nodes that loaded it.

@@ -20,8 +20,6 @@ class ProgramState(msgspec.Struct, omit_defaults=True):
     `timer` is when the program wants to be woken; `warnings` counts what a person should look at.
     """
 
-    KIND: ClassVar[str]
-    """What people call it."""
     UNAWAITED: ClassVar[str]
     """Why child runs are cancelled that nobody awaits any more."""
 
@@ -40,6 +38,11 @@ class ProgramState(msgspec.Struct, omit_defaults=True):
     @property
     def caller(self) -> Caller:
         """Whose calls are open: the execution under way."""
+        raise NotImplementedError
+
+    @property
+    def shown(self) -> str:
+        """What people call it."""
         raise NotImplementedError
 
     @property

@@ -124,7 +124,7 @@ def _retry(state: RunState, message: RetryRun, now: float) -> Decision:
         return Decision(reply=absent)
     if state.status not in CLOSED:
         return Decision(
-            reply=Refused("BadRequest", f"run {state.key} is {state.status}; only an ended run can be retried")
+            reply=Refused("BadRequest", f"run {id_of(state.key)} is {state.status}; only an ended run can be retried")
         )
     started = ExecutionStarted(
         state.workflow,
@@ -181,8 +181,12 @@ def _too_long(state: RunState, message: AnyMessage, decision: Decision) -> Decis
         "TooManyTurns", f"the run has had {MAX_TURNS} turns; end long loops with continue_as_new()", final=True
     )
     if type(message) is Deliver:
-        decision = delivering.refuse(message, Refused("BadRequest", f"run {state.key} has ended: {failure.message}"))
+        decision = delivering.refuse(message, _has_ended(state, f": {failure.message}"))
     return end(state, Ended("failed", failure), decision)
+
+
+def _has_ended(state: RunState, how: str) -> Refused:
+    return Refused("RunEnded", f"run {id_of(state.key)} has ended{how}")
 
 
 def _deliver(state: RunState, message: Deliver, now: float) -> Decision:
@@ -191,7 +195,7 @@ def _deliver(state: RunState, message: Deliver, now: float) -> Decision:
     if (again := delivering.repeated(state.deliveries, message)) is not None:
         return again
     if state.status in CLOSED:
-        return delivering.refuse(message, Refused("BadRequest", f"run {state.key} has ended ({state.status})"))
+        return delivering.refuse(message, _has_ended(state, f" ({state.status}): it takes no more messages"))
     if (refused := delivering.refusal(state.deliveries)) is not None:
         return delivering.refuse(message, refused)
     return delivering.taken(state.deliveries, message, Delivered)

@@ -10,6 +10,7 @@ from msgspec import Raw
 from understudy_runtime.core import chains
 from understudy_runtime.core.calls import Caller, Calls
 from understudy_runtime.core.deliveries import Deliveries
+from understudy_runtime.core.keys import id_of
 from understudy_runtime.core.kinds import NULL, Failure, MaybeRaw, Sender
 from understudy_runtime.core.leases import Leases
 from understudy_runtime.core.messages import Hold, Refused
@@ -34,7 +35,6 @@ class RunState(ProgramState, omit_defaults=True):
     the next execution has still to begin: it does with whatever is next handed to user code.
     """
 
-    KIND: ClassVar[str] = "run"
     UNAWAITED: ClassVar[str] = "its parent run no longer awaits it"
 
     key: str
@@ -74,13 +74,17 @@ class RunState(ProgramState, omit_defaults=True):
         return Caller(self.key, self.execution)
 
     @property
+    def shown(self) -> str:
+        return f"run {id_of(self.key)}"
+
+    @property
     def absent(self) -> Refused | None:
-        return None if self.status else Refused("UnknownName", f"there is no run {self.key}")
+        return None if self.status else Refused("UnknownName", f"there is no {self.shown}")
 
     @property
     def not_held(self) -> Refused:
-        why = f"run {self.key} is not held, it is {self.status}: there is nothing to release it from"
-        return self.absent or Refused("BadRequest", why)
+        why = f"{self.shown} is not held, it is {self.status}: there is nothing to release it from"
+        return self.absent or Refused("RunEnded" if self.over else "BadRequest", why)
 
     @property
     def over(self) -> bool:
