@@ -86,17 +86,21 @@ class AskReply(msgspec.Struct, frozen=True):
 
 
 class RetryPlan(msgspec.Struct, frozen=True):
-    """What the next execution reuses and redoes, as `task#occurrence`; with `dry_run` it was only thought."""
+    """What the next execution reuses and redoes, as `task#occurrence`; with `dry_run` it was only thought.
+
+    `ends` is for people: as far as what reused results lead to the plan goes, and why no further.
+    """
 
     run_id: str
     execution: int
     reused: tuple[str, ...] = ()
     redone: tuple[str, ...] = ()
     dry_run: bool = False
+    ends: str = ""
 
 
 class RunDescription(msgspec.Struct, frozen=True):
-    """How a run stands now. The counts are of tasks and children of this execution.
+    """How a run stands now. The counts are of tasks of this execution, and of children that it awaits.
 
     `waiting` ones are between attempts. `error` is the failure in one line, `held_why` is diverged, stalled,
     poisoned or uncertain. `input` and `result` are JSON.

@@ -137,6 +137,7 @@ async def test_a_dry_run_does_nothing() -> None:
         before = len(store.written)
         plan = await retried(world, dry_run=True)
         assert (plan.dry_run, plan.execution) == (True, 2)
+        assert plan.ends == "it waits for task pack#1 then; what it does next depends on what comes of that"
         await world.settle()
         assert len(store.written) == before
         assert (await world.describe(ONE)).status == "failed"
@@ -181,6 +182,15 @@ async def test_a_plan_ends_even_if_the_run_never_does() -> None:
     async with failed(RecordedStore(), "for_ever", 0) as world:
         plan = await retried(world, dry_run=True)
         assert (plan.execution, plan.reused, plan.redone) == (2, ("pick#1",), ())
+        assert plan.ends == "it continues as new then, and the next execution reuses nothing"
+
+
+async def test_a_plan_that_reaches_a_child_or_an_end_says_so() -> None:
+    async with failed(RecordedStore(), "orders") as world:
+        assert (await retried(world, dry_run=True)).ends.startswith("it waits for child run parcel then")
+    async with failed(RecordedStore(), "order", ["a"]) as world:
+        plan = await retried(world, ["a", "b"], keep=["pick"], dry_run=True)
+        assert plan.ends.startswith("it waits for task pick#2 then")
 
 
 async def test_a_child_has_the_deadline_of_its_workflow() -> None:

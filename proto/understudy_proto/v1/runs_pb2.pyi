@@ -251,18 +251,20 @@ class RetryRunRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., input: _Optional[_Union[_values_pb2.Arguments, _Mapping]] = ..., redo: _Optional[_Iterable[str]] = ..., keep: _Optional[_Iterable[str]] = ..., dry_run: _Optional[bool] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class RetryRunResponse(_message.Message):
-    __slots__ = ("run_id", "execution", "reused", "redone", "dry_run")
+    __slots__ = ("run_id", "execution", "reused", "redone", "dry_run", "ends")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_FIELD_NUMBER: _ClassVar[int]
     REUSED_FIELD_NUMBER: _ClassVar[int]
     REDONE_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    ENDS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     execution: int
     reused: _containers.RepeatedScalarFieldContainer[str]
     redone: _containers.RepeatedScalarFieldContainer[str]
     dry_run: bool
-    def __init__(self, run_id: _Optional[str] = ..., execution: _Optional[int] = ..., reused: _Optional[_Iterable[str]] = ..., redone: _Optional[_Iterable[str]] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+    ends: str
+    def __init__(self, run_id: _Optional[str] = ..., execution: _Optional[int] = ..., reused: _Optional[_Iterable[str]] = ..., redone: _Optional[_Iterable[str]] = ..., dry_run: _Optional[bool] = ..., ends: _Optional[str] = ...) -> None: ...
 
 class ReleaseRunRequest(_message.Message):
     __slots__ = ("namespace", "run_id", "idempotency_key")

@@ -94,14 +94,21 @@ def facts(described: RunDescription, outcome: Outcome | None) -> dict[str, Any]:
 
 
 def plan_facts(plan: RetryPlan) -> dict[str, Any]:
-    return {"id": plan.run_id, "execution": plan.execution, "reused": plan.reused, "redone": plan.redone}
+    return {
+        "id": plan.run_id,
+        "execution": plan.execution,
+        "reused": plan.reused,
+        "redone": plan.redone,
+        "ends": plan.ends,
+    }
 
 
 def plan_lines(plan: RetryPlan) -> str:
     """Per task, how often it is reused and how often the next execution will begin by doing it."""
     reused, redone = (Counter(name.rpartition("#")[0] for name in names) for names in (plan.reused, plan.redone))
+    ends = [f"  {plan.ends}"] if plan.ends else []
     tasks = [f"  {name}: {reused[name]} reused, {redone[name]} to do" for name in sorted({*reused, *redone})]
-    return "\n".join([f"execution {plan.execution} of run {plan.run_id}:", *(tasks or ["  no task is begun"])])
+    return "\n".join([f"execution {plan.execution} of run {plan.run_id}:", *(tasks or ["  no task is begun"]), *ends])
 
 
 def lines(shown: Mapping[str, Any]) -> str:

@@ -97,7 +97,7 @@ OpenCall = TaskCall | ChildCall | AskCall
 
 
 class Calls(msgspec.Struct, omit_defaults=True):
-    """The open calls of one execution, and how many tasks have come to what end."""
+    """The open calls of one execution, and how many tasks and awaited children have come to what end."""
 
     open: dict[int, OpenCall] = {}
     abandoned: dict[int, int] = {}
@@ -116,6 +116,11 @@ class Calls(msgspec.Struct, omit_defaults=True):
 
     def tasks(self) -> Iterator[tuple[int, TaskCall]]:
         return ((number, call) for number, call in self.open.items() if type(call) is TaskCall)
+
+    @property
+    def children(self) -> int:
+        """How many child runs are awaited."""
+        return sum(type(call) is ChildCall for call in self.open.values())
 
     @property
     def under_way(self) -> bool:
@@ -414,6 +419,7 @@ def apply_scheduled(calls: Calls, record: TaskScheduled, at: float, reuse: Raw |
 
 def apply_child(calls: Calls, record: ChildScheduled) -> None:
     if record.wait:
+        calls.scheduled += 1
         calls.open[record.call] = ChildCall(record.run_id)
 
 
@@ -433,6 +439,9 @@ def apply_outcome(calls: Calls, record: TaskSucceeded | TaskReused | TaskGaveUp 
             calls.reused += 1
         case TaskGaveUp():
             calls.failed += 1
+        case CallAnswered() if type(call) is ChildCall:
+            calls.succeeded += record.failure is None
+            calls.failed += record.failure is not None
         case CallAnswered():
             pass
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 from msgspec import Raw
@@ -17,6 +18,7 @@ from understudy.errors import BadRequest, UnknownName
 from understudy_runtime.actors import turns
 from understudy_runtime.actors.cell import Cell, Phase
 from understudy_runtime.actors.engine import Engine
+from understudy_runtime.core.calls import AskCall, ChildCall
 from understudy_runtime.core.keys import RUN, id_of
 from understudy_runtime.core.messages import RetryRun, Started, TimerDue
 from understudy_runtime.core.ports import Programs
@@ -25,6 +27,8 @@ from understudy_runtime.core.records.calls import TaskScheduled
 from understudy_runtime.core.records.runs import ContinuedAsNew, ExecutionStarted, TaskReused
 from understudy_runtime.core.reuse import Finished, finished_tasks, offer
 from understudy_runtime.core.run import CLOSED, RunMachine, RunState
+
+MOST_NAMED: Final = 5
 
 
 async def retry(
@@ -51,7 +55,7 @@ async def retry(
     engine.deliver(key, msgspec.structs.replace(message, idempotency_key=idempotency_key), reply.set_result)
     match await reply:
         case Started():
-            return RetryPlan(plan.run_id, plan.execution, plan.reused, plan.redone)
+            return msgspec.structs.replace(plan, dry_run=False)
         case BaseException() as error:
             raise error
         case refused:
@@ -110,7 +114,7 @@ def _plan(programs: Programs, key: str, history: list[Turn], message: RetryRun, 
     finally:
         cell.drop_program()
     reused, redone = _names(records)
-    return RetryPlan(id_of(key), execution, reused, redone, dry_run=True)
+    return RetryPlan(id_of(key), execution, reused, redone, dry_run=True, ends=_ends(state, execution, redone))
 
 
 def _copy(key: str, history: list[Turn]) -> Cell:
@@ -121,6 +125,28 @@ def _copy(key: str, history: list[Turn]) -> Cell:
         for record in turn.records:
             cell.machine.apply(cell.state, record, turn.at, turn.seq)
     return cell
+
+
+def _ends(state: RunState, execution: int, redone: Sequence[str]) -> str:
+    """Where the trial of that execution has stopped."""
+    if state.execution > execution:
+        return "it continues as new then, and the next execution reuses nothing"
+    if state.held is not None:
+        return f"it is held then ({state.held.why}): {state.held.detail}"
+    if state.status in CLOSED:
+        why = "" if state.failure is None else f": {state.failure.type}: {state.failure.message}".removesuffix(": ")
+        return f"it has {state.status} then{why}"
+    awaited = [f"task {name}" for name in redone]
+    for call in state.calls.open.values():
+        if isinstance(call, ChildCall):
+            awaited.append(f"child run {call.run_id}")
+        elif isinstance(call, AskCall):
+            awaited.append(call.to.partition("/")[2])
+    if state.timer is not None:
+        awaited.append("a timer")
+    more = f" and {len(awaited) - MOST_NAMED} more" if len(awaited) > MOST_NAMED else ""
+    named = ", ".join(awaited[:MOST_NAMED]) or "a message or something else from outside"
+    return f"it waits for {named}{more} then; what it does next depends on what comes of that"
 
 
 def _names(records: list[AnyRecord]) -> tuple[tuple[str, ...], tuple[str, ...]]:

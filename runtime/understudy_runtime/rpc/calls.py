@@ -149,7 +149,12 @@ class Calls(ActorCalls, JobCalls, ResourceCalls, ScheduleCalls):
             idempotency_key=wire.key(request.idempotency_key),
         )
         return runs_pb2.RetryRunResponse(
-            run_id=plan.run_id, execution=plan.execution, reused=plan.reused, redone=plan.redone, dry_run=plan.dry_run
+            run_id=plan.run_id,
+            execution=plan.execution,
+            reused=plan.reused,
+            redone=plan.redone,
+            dry_run=plan.dry_run,
+            ends=plan.ends,
         )
 
     async def list_turns(self, request: runs_pb2.ListTurnsRequest) -> runs_pb2.ListTurnsResponse:

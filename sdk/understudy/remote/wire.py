@@ -126,7 +126,8 @@ def summary(run: runs_pb2.Run) -> RunSummary:
 
 
 def plan(planned: runs_pb2.RetryRunResponse) -> RetryPlan:
-    return RetryPlan(planned.run_id, planned.execution, tuple(planned.reused), tuple(planned.redone), planned.dry_run)
+    reused, redone = tuple(planned.reused), tuple(planned.redone)
+    return RetryPlan(planned.run_id, planned.execution, reused, redone, planned.dry_run, planned.ends)
 
 
 def turn(taken: runs_pb2.Turn) -> HistoryTurn:

@@ -133,7 +133,7 @@ def described(state: ProgramState, definition: str, status: str) -> Description:
         turns=state.turns,
         created_at=state.created_at,
         scheduled=state.calls.scheduled,
-        running=sum(call.out for _, call in state.calls.tasks()),
+        running=sum(call.out for _, call in state.calls.tasks()) + state.calls.children,
         succeeded=state.calls.succeeded,
         failed=state.calls.failed,
         warnings=state.warnings,
