@@ -19,7 +19,6 @@ from understudy import values
 from understudy.errors import (
     AskCycle,
     AskFailed,
-    BadInput,
     BadRequest,
     LeaseLost,
     LeaseTimedOut,
@@ -88,7 +87,19 @@ _parts: Final = values.Decoder(_Parts, "the arguments of an exception")
 def encode_failure(
     error: BaseException, raises: Sequence[type[Exception]] = (), final: Collection[str] = ()
 ) -> FailureFields:
-    """What is kept of `error`. `final` names the classes that no policy tries again, subclasses included."""
+    """What is kept of `error`. `final` names the classes that no policy tries again, subclasses included.
+
+    Never raises, whatever class of the user's the error is.
+    """
+    try:
+        return _encode(error, raises, final)
+    except BaseException as broken:
+        return FailureFields(
+            type(error).__qualname__, f"<its details could not be kept: {type(broken).__name__} was raised by them>"
+        )
+
+
+def _encode(error: BaseException, raises: Sequence[type[Exception]], final: Collection[str]) -> FailureFields:
     names = [base.__qualname__ for base in type(error).__mro__]
     listed = next((base for base in type(error).__mro__ if base in raises), None)
     return FailureFields(
@@ -167,7 +178,7 @@ def _caused(error: Exception, failure: FailureLike) -> Exception:
 def _encode_arguments(error: BaseException) -> Raw | None:
     try:
         return Raw(values.encode(_Parts(list(error.args), vars(error)), type(error).__qualname__))
-    except BadInput:
+    except BaseException:  # what has no JSON form, and what models of the user's raise while it is made
         return None
 
 
@@ -195,7 +206,7 @@ def _construct(kind: type[Exception], args: list[Any]) -> Exception:
 def _text(error: BaseException) -> str:
     try:
         return clean_text(str(error))
-    except Exception as broken:
+    except BaseException as broken:
         return f"<its message could not be made: {type(broken).__name__}>"
 
 

@@ -14,9 +14,14 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
+import structlog
+
+from understudy.failures import encode_failure
 from understudy_runtime.core.messages import AnyMessage, Machine, Reply
 from understudy_runtime.core.ports import Program
 from understudy_runtime.core.records import AnyRecord
+
+log = structlog.get_logger("understudy.engine")
 
 ReplyTo = Callable[[Reply | BaseException], None]
 
@@ -105,9 +110,13 @@ class Cell:
 
     def drop_program(self) -> None:
         self.undelivered = []
-        if self.program is not None:
-            self.program.evict()
-            self.program = None
+        program, self.program = self.program, None
+        if program is not None:
+            try:
+                program.evict()
+            except BaseException as fault:  # a fault of ours: the program is gone, and nobody is to pay for it
+                what = encode_failure(fault)
+                log.error("a program could not be evicted", actor=self.key, error=what.type, traceback=what.traceback)
 
     def turn_away(self, error: BaseException) -> None:
         """Answer everybody who waits for this actor."""

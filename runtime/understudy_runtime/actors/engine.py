@@ -18,6 +18,7 @@ from typing import Any, Final
 import structlog
 
 from understudy.errors import BadInput, Bug, StoreError
+from understudy.failures import encode_failure
 from understudy_runtime.actors import turns, writing
 from understudy_runtime.actors.careful import Careful
 from understudy_runtime.actors.cell import Cell, Envelope, Phase, Query, ReplyTo
@@ -115,7 +116,7 @@ class Engine:
         )
         self._cautions = self._careful.cautions
         self._hosting = None if sharding is None else self._host(sharding)
-        self._failure: StoreError | None = None
+        self._failure: StoreError | Bug | None = None
         self.attempts_out = 0
         self._watched: set[Token] = set()
         """What the executor watches: it is not an attempt that is out, and time may pass meanwhile."""
@@ -337,13 +338,14 @@ class Engine:
         """
         if cell.phase is Phase.GONE or cell.phase is Phase.SEALED:
             return
-        log.error("actor is broken", actor=cell.key, exc_info=error)
         cell.phase = Phase.BROKEN
-        cell.drop_program()
-        told = (
-            error if isinstance(error, StoreError | BadInput) else Bug(f"{cell.key}: {type(error).__name__}: {error}")
-        )
+        what = encode_failure(error)  # which does not raise, whatever was raised here
+        log.error("actor is broken", actor=cell.key, error=f"{what.type}: {what.message}", traceback=what.traceback)
+        is_told = issubclass(type(error), (StoreError, BadInput))
+        told = error if is_told else Bug(f"{cell.key}: {what.type}: {what.message}")
         cell.turn_away(told)
+        self._watchers.turn_away_from(cell.key, told)
+        cell.drop_program()
 
     def _refuse(self, cell: Cell, refused: Refused) -> None:
         """Answer everybody who wanted it, and forget it."""
@@ -409,9 +411,8 @@ class Engine:
                 envelope = cell.mailbox.popleft()
                 try:
                     self._turn(cell, envelope)
-                except Exception as error:
-                    cell.mailbox.appendleft(envelope)
-                    self._broken(cell, error)
+                except BaseException as error:
+                    self._turn_failed(cell, envelope, error)
                 if cell.mailbox and cell.phase is Phase.READY:
                     cell.queued = True
                     ready.append(cell)
@@ -427,10 +428,14 @@ class Engine:
         envelope = cell.mailbox.popleft()
         try:
             self._turn(cell, envelope)
-        except Exception as error:
-            cell.mailbox.appendleft(envelope)
-            self._broken(cell, error)
+        except BaseException as error:
+            self._turn_failed(cell, envelope, error)
         self._committer.kick()
+
+    def _turn_failed(self, cell: Cell, envelope: Envelope, error: BaseException) -> None:
+        """The second line behind the programs' own guard: whatever leaves a turn is the affair of that actor alone."""
+        cell.mailbox.appendleft(envelope)
+        self._broken(cell, error)
 
     def _turn(self, cell: Cell, envelope: Envelope) -> None:
         message = envelope.message
@@ -569,14 +574,16 @@ class Engine:
             return
         # A store that failed has said all there is to say; a fault of ours is looked for by its traceback.
         log.error("the node stops", why=str(error), exc_info=None if isinstance(error, CommitFailed) else error)
-        failure = error if isinstance(error, StoreError) else StoreError(f"the node has stopped: {error}")
+        is_the_stores = isinstance(error, StoreError | CommitFailed)
+        why = f"the node has stopped: {error}"
+        failure = error if isinstance(error, StoreError) else StoreError(why) if is_the_stores else Bug(why)
         self._duties.close()
         for entry in batch:
             _reply(entry.reply_to, failure)
         self._void(failure)
         self._on_failed(failure)
 
-    def _void(self, failure: StoreError) -> None:
+    def _void(self, failure: StoreError | Bug) -> None:
         self._failure = failure
         for cell in list(self._cells.values()):
             cell.turn_away(failure)

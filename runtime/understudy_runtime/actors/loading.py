@@ -51,6 +51,7 @@ class Loading:
         self._broken = broken
         self._wanted: list[Cell] = []
         self._reader: asyncio.Task[None] | None = None
+        self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -66,6 +67,7 @@ class Loading:
         self._begin(self._replay(cell))
 
     async def close(self) -> None:
+        self._closing = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -88,8 +90,8 @@ class Loading:
             for cell, found in zip(cells, stored, strict=True):
                 try:
                     await self._restore(cell, found)
-                except Exception as error:
-                    self._broken(cell, error)
+                except BaseException as error:
+                    self._fail(cell, error)
         self._reader = None
 
     async def _restore(self, cell: Cell, found: Loaded) -> None:
@@ -119,10 +121,16 @@ class Loading:
             diff = await self._replayed(cell)
         except (StateUnfit, HeldAgain) as unfit:
             self._revived(cell, str(unfit))
-        except Exception as error:
-            self._broken(cell, error)
+        except BaseException as error:
+            self._fail(cell, error)
         else:
             self._revived(cell, diff)
+
+    def _fail(self, cell: Cell, error: BaseException) -> None:
+        """Only `close` cancels; any other `CancelledError`, as all else, is that actor's."""
+        if self._closing:
+            raise error
+        self._broken(cell, error)
 
     async def _replayed(self, cell: Cell) -> str | None:
         """Give the cell its program; or say how its history and the code differ."""

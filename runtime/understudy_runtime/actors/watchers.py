@@ -75,6 +75,11 @@ class Watchers:
             for watcher in self._watching.pop(key).values():
                 watcher(error)
 
+    def turn_away_from(self, key: str, error: BaseException) -> None:
+        """`turn_away` of those who are concerned with this one run."""
+        if key in self._watching or key in self._following:
+            self.turn_away(error, lambda each: each == key)
+
     def _described(self, key: str, number: int, reply: Reply | BaseException) -> None:
         if isinstance(reply, Description) and reply.status == "running":
             return

@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from understudy.context import current_run
 from understudy.definitions import ActorDefinition, HandlerDefinition, ResourceDefinition
-from understudy.errors import BadInput, BadRequest, Stalled
+from understudy.errors import BadRequest, Stalled
 from understudy_runtime.core.actor import MAX_REMINDERS, Kept
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Activated, Hold
@@ -26,14 +26,15 @@ from understudy_runtime.core.records import AnyRecord
 from understudy_runtime.core.records.actors import ReminderForgotten, ReminderSet, StateSet
 from understudy_runtime.core.records.calls import CallAnswered, TaskGaveUp, TaskSucceeded
 from understudy_runtime.core.records.deliveries import Delivered, Replied
-from understudy_runtime.core.records.programs import Fired, TimerSet, Warned
+from understudy_runtime.core.records.programs import Fired
 from understudy_runtime.core.records.runs import TaskReused
 from understudy_runtime.execution.program.calls import Calls
-from understudy_runtime.execution.program.keeping import restored
+from understudy_runtime.execution.program.keeping import reason, restored
 from understudy_runtime.execution.program.loop import WorkflowLoop
 from understudy_runtime.execution.program.queries import query
-from understudy_runtime.execution.program.runs import PROGRAM_BYTES, failure_of
-from understudy_runtime.execution.program.tasks import RunTask
+from understudy_runtime.execution.program.raising import failure_of
+from understudy_runtime.execution.program.runs import PROGRAM_BYTES
+from understudy_runtime.execution.program.stepping import Stepper
 from understudy_runtime.execution.program.watchdog import Watchdog
 
 
@@ -59,6 +60,7 @@ class ActorProgram:
         self._is_migrated = kept.state is not None and kept.version != definition.version
         self._reminders = set(kept.reminders)
         self._flight: _Flight | None = None
+        self._unfit: str | None = None
 
     @property
     def size(self) -> int:
@@ -68,6 +70,8 @@ class ActorProgram:
         self, now: float, inputs: Sequence[AnyRecord], recorded: Sequence[AnyRecord] | None = None
     ) -> Activated:
         commands: list[AnyRecord] = []
+        if self._unfit is not None:
+            return Activated([], Hold("diverged", self._unfit))
         try:
             for record in inputs:
                 if isinstance(record, Delivered):
@@ -89,6 +93,8 @@ class ActorProgram:
         return Activated(commands)
 
     def query(self, handler: str, args: Raw) -> Raw | Failure:
+        if self._unfit is not None:
+            return Failure("BadInput", self._unfit, final=True)
         return query(self._definition.handlers, self._instance, handler, args, self._watchdog)
 
     def evict(self) -> None:
@@ -103,8 +109,8 @@ class ActorProgram:
                 state = self._definition.state.encode(self._instance)
                 # The next handler is to see what would be loaded, and nothing is kept that could not be.
                 self._instance = self._definition.state.decode(state)
-            except BadInput as unfit:
-                failure = failure_of(unfit, ())
+            except BaseException as unfit:
+                failure = failure_of(unfit)
             else:
                 commands += flight.reminders.values()
                 commands.append(Replied(flight.delivery, flight.result))
@@ -114,7 +120,14 @@ class ActorProgram:
                 self._note_reminders(flight.reminders)
                 return
         commands.append(Replied(flight.delivery, failure=failure))
-        self._instance = self._definition.state.decode(self._state)
+        self._go_back()
+
+    def _go_back(self) -> None:
+        """To the state before the handler. What it is made of is the user's, and may refuse what it took before."""
+        try:
+            self._instance = self._definition.state.decode(self._state)
+        except BaseException as unfit:
+            self._unfit = f"its state does not fit any more: {reason(unfit)}; deploy code that fits it"
 
     def _note_reminders(self, changes: _Changes) -> None:
         self._reminders -= changes.keys()
@@ -178,10 +191,8 @@ class _Flight:
         self._calls = _HandlerCalls(key, delivery, self._loop, reminders)
         self._calls.resources = resources
         context.run(current_run.set, self._calls)
-        self._main: RunTask[Any] | None = None
+        self._steps = Stepper(self._loop, self._calls)
         self._handler: HandlerDefinition | None = None
-        self._timer: float | None = None
-        self._warned = 0
         self.delivery = delivery
         self.over = False
         self.result = Raw(b"null")
@@ -198,11 +209,8 @@ class _Flight:
         calls = self._calls
         calls.handlers = handlers
         calls.begin(recorded)
-        try:
-            calls.turn(now, lambda: self._take(inputs, handlers, instance))
-        except SystemExit as exited:
-            self.over, self.failure = True, failure_of(exited, ())
-        self._finish()
+        self._steps.turn(now, lambda: self._take(inputs, handlers, instance))
+        self._finish(now)
         return calls.commands
 
     @property
@@ -219,7 +227,7 @@ class _Flight:
                 case TaskSucceeded() | TaskGaveUp() | TaskReused() | CallAnswered():
                     self._calls.resolve(record)
                 case Fired():
-                    self._timer = None
+                    self._steps.timer = None
                 case Delivered():
                     self._begin(record, handlers, instance)
                 case _:
@@ -235,11 +243,12 @@ class _Flight:
         try:
             args, kwargs = handler.call.decode(delivered.args)
             answer = handler.fn(instance, *args, **kwargs)
-        except Exception as error:
-            self.over, self.failure = True, failure_of(error, ())
+            is_awaited = isawaitable(answer)
+        except BaseException as error:
+            self.over, self.failure = True, failure_of(error)
             return
-        if isawaitable(answer):
-            self._main = self._loop.start(_awaited(answer), handler.name)
+        if is_awaited:
+            self._steps.main = self._loop.start(_awaited(answer), handler.name)
         else:
             self._succeed(answer)
 
@@ -248,29 +257,25 @@ class _Flight:
         self.over = True
         try:
             self.result = self._calls.encode_result(self._handler.result, answer)
-        except BadInput as unfit:
-            self.failure = failure_of(unfit, ())
+        except BaseException as unfit:
+            self.failure = failure_of(unfit)
 
-    def _finish(self) -> None:
-        loop, commands = self._loop, self._calls.commands
-        while self._warned < len(loop.warnings):
-            commands.append(Warned(loop.warnings[self._warned]))
-            self._warned += 1
-        if not self.over and loop.ended and self._main is not None:
-            self._end(self._main)
-        if self.over:
-            return
-        deadline = loop.next_deadline()
-        if deadline != self._timer:
-            self._timer = deadline
-            commands.append(TimerSet(deadline))
+    def _finish(self, now: float) -> None:
+        over = self.over or self._steps.is_over(now)
+        self._steps.note(over=over)
+        if over and not self.over:
+            self._end()
 
-    def _end(self, main: RunTask[Any]) -> None:
-        error = None if main.cancelled() else main.exception()
-        if main.cancelled():
-            self.over, self.failure = True, Failure("CancelledError", "the handler was cancelled", kind="cancelled")
-        elif error is not None:
-            self.over, self.failure = True, failure_of(error, ())
+    def _end(self) -> None:
+        main, exited = self._steps.main, self._steps.exited
+        self.over = True
+        assert main is not None
+        if exited is not None:
+            self.failure = failure_of(exited)
+        elif main.cancelled():
+            self.failure = Failure("CancelledError", "the handler was cancelled", kind="cancelled")
+        elif (error := main.exception()) is not None:
+            self.failure = failure_of(error)
         else:
             self._succeed(main.result())
 

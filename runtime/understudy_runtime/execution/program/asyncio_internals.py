@@ -10,7 +10,8 @@ line below has a test of its own, which says in words what a new CPython changed
     `_enter_task`, `_leave_task`              clean-up code of an evicted task runs as that task      documented
     `_swap_current_task`                      a thread has one current task: it steps out for a turn  3.14
     `Task._log_destroy_pending`               an evicted task is not a forgotten one                  3.4
-    `Future._log_traceback`                   tells a failure that nobody has looked at               3.4
+    `Future._log_traceback`, `_exception`     tell a failure that nobody has looked at, and which     3.4
+    the names of a task's step and wakeup     tell which task a callback steps                        3.7
     `Handle._callback`, `_args`, `_context`   slots of callbacks, filled without asyncio's own init   3.7
     `set` in `asyncio.tasks`                  `wait` and `as_completed` put their arguments into one  3.4
     `_GatheringFuture`                        `gather` makes it without asking the loop               3.4
@@ -85,6 +86,20 @@ def has_unseen_failure(task: asyncio.Task[Any]) -> bool:
     """Whether the task failed and nobody has looked. Asking does not count as looking."""
     unseen: bool = getattr(task, "_log_traceback", False)
     return unseen
+
+
+def unseen_failure(task: asyncio.Task[Any]) -> BaseException | None:
+    """What the task failed with, if nobody has looked. Asking does not count as looking."""
+    error: BaseException | None = getattr(task, "_exception", None)
+    return error if has_unseen_failure(task) else None
+
+
+def stepped_task(callback: Any) -> asyncio.Task[Any] | None:
+    """The task that this callback steps, if it is a task's own."""
+    if type(callback).__name__ == "TaskStepMethWrapper" or getattr(callback, "__name__", "") == "task_wakeup":
+        task: asyncio.Task[Any] = callback.__self__
+        return task
+    return None
 
 
 def destroy_quietly(task: asyncio.Task[Any]) -> None:

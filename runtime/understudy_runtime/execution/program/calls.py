@@ -51,14 +51,17 @@ from understudy_runtime.core.records.calls import (
     TaskSucceeded,
 )
 from understudy_runtime.core.records.leases import LeaseEnded, LeaseRequested, OperationScheduled
-from understudy_runtime.core.records.programs import Patched
+from understudy_runtime.core.records.programs import Patched, TimerSet
 from understudy_runtime.core.records.runs import TaskReused
 from understudy_runtime.core.resource.messages import LeaseGrant
 from understudy_runtime.execution.program.loop import WorkflowLoop
+from understudy_runtime.execution.program.raising import NOT_HERE, ContinueAsNew, fail
 from understudy_runtime.execution.program.tasks import RunFuture
 
 answering: ContextVar[int] = ContextVar("understudy_answering", default=0)
 """In a run: the delivery whose handler this is, 0 elsewhere. What asks and child runs wait for, who asked waits for."""
+TIMER_GRAIN_S: Final = 1e-6
+"""Timers that are nearer to each other are the same, as replay sees them."""
 MAX_OPEN_CALLS: Final = 100_000
 """Calls that one execution may await at once."""
 
@@ -69,15 +72,6 @@ MAX_CONDITION_ROUNDS: Final = 64
 Outcome = TaskSucceeded | TaskReused | TaskGaveUp | CallAnswered
 Settle = Callable[[Outcome], Any]
 """Turns an input into the call's result, or raises its error."""
-
-
-class ContinueAsNew(BaseException):
-    """Leaves the workflow function to begin the next execution. Not an Exception: clean-up runs, handlers do not."""
-
-    def __init__(self, input: bytes, digest: str) -> None:
-        super().__init__("continue_as_new() ends the run's execution: let it pass")
-        self.input = input
-        self.digest = digest
 
 
 class CallFuture(RunFuture[Any]):
@@ -110,6 +104,8 @@ class Calls:
         self._calls_then: dict[int, _Call | LeaseRequested] = {}
         self._random: Random | None = None
         self._leases: set[int] = set()
+        self.renewal_asked = False
+        """Whether continue_as_new() was ever called, by whichever task."""
         self.resources: Mapping[str, ResourceDefinition] = {}
         """The types whose resources there can be leases of."""
         self.commands: list[AnyRecord] = []
@@ -131,15 +127,17 @@ class Calls:
             return
         future, settle = found
         try:
-            future.set_result(settle(outcome))
-        except Exception as error:
-            future.set_exception(error)
+            result = settle(outcome)  # which calls user code: validators, and constructors of errors
+            if not future.done():
+                future.set_result(result)
+        except BaseException as error:
+            fail(future, error)
 
     def given_up(self, number: int) -> None:
         if self._open.pop(number, None) is not None:
             self.commands.append(CallCancelled(number))
 
-    def turn(self, now: float, deliver: Callable[[], object]) -> None:
+    def turn(self, now: float, deliver: Callable[[], object] | None) -> None:
         """One turn of the loop, and more of it for as long as `wait_until` conditions set one another off."""
         self._loop.turn(now, deliver)
         for _ in range(MAX_CONDITION_ROUNDS):
@@ -159,7 +157,10 @@ class Calls:
             for predicate, future in waiting:
                 if future.done():
                     continue
-                if _is_met(predicate):
+                is_met = _is_met(predicate)
+                if future.done():
+                    continue  # the predicate itself has cancelled whoever waits for it
+                if is_met:
                     met = True
                     future.set_result(None)
                 else:
@@ -197,6 +198,14 @@ class Calls:
                 if any(_has_input(record, data, digest) for record in self._recorded):
                     return data, digest
             raise
+
+    def has_set_timer(self, at: float) -> bool:
+        """Live, True: it is going to. In a replay, whether it did so in this activation."""
+        recorded = self._recorded
+        return recorded is None or any(
+            type(record) is TimerSet and record.at is not None and abs(record.at - at) < TIMER_GRAIN_S
+            for record in recorded
+        )
 
     def __len__(self) -> int:
         return len(self._open)
@@ -339,6 +348,9 @@ class Calls:
     def continue_as_new(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException:
         if self._continued is None:
             return BadRequest("continue_as_new() is for workflows; an actor's handler just returns")
+        if answering.get():
+            return BadRequest(NOT_HERE)
+        self.renewal_asked = True
         return ContinueAsNew(*self._encode(self._continued.call, args, kwargs))
 
     def patched(self, patch_id: str) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from understudy.errors import Evicted
 from understudy_runtime.execution.program.asyncio_internals import destroy_quietly, enter_task, leave_task
+from understudy_runtime.execution.program.raising import shown
 from understudy_runtime.execution.program.tasks import is_over
 
 if TYPE_CHECKING:
@@ -26,16 +27,24 @@ async def cancel_rest(loop: WorkflowLoop) -> None:
     me = asyncio.current_task()
     while rest := [task for task in loop.tasks if task is not me and not task.done()]:
         for task in rest:
-            task.cancel()
-        await asyncio.wait(rest)
+            _cancel(loop, task)
+        with contextlib.suppress(asyncio.CancelledError):  # clean-up code cancels all tasks there are, and so this one
+            await asyncio.wait(rest)
 
 
-async def close_generators(generators: list[AsyncGenerator[Any, Any]], warn: Callable[[str], None]) -> None:
+def _cancel(loop: WorkflowLoop, task: RunTask[Any]) -> None:
+    try:
+        task.cancel()
+    except BaseException as error:  # what it awaits is the user's own, and cancels itself in its own way
+        loop.warn(f"{task.get_name()} could not be cancelled: {shown(error)}")
+
+
+async def close_generators(loop: WorkflowLoop, generators: list[AsyncGenerator[Any, Any]]) -> None:
     for generator in generators:
         try:
             await generator.aclose()
-        except Exception as error:
-            warn(f"exception while closing {generator!r}: {error!r}")
+        except BaseException as error:
+            loop.warn(f"exception while closing {shown(generator)}: {shown(error)}")
 
 
 def close_task(loop: WorkflowLoop, task: RunTask[Any]) -> None:

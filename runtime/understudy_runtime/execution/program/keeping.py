@@ -8,25 +8,36 @@ import msgspec
 
 from understudy import values
 from understudy.definitions import ActorDefinition
-from understudy.errors import BadInput, Stalled
+from understudy.errors import BadInput
 from understudy_runtime.core.actor import Kept
 from understudy_runtime.core.ports import StateUnfit
+from understudy_runtime.execution.program.raising import failure_of
 from understudy_runtime.execution.program.watchdog import Watchdog
 
 
 def restored(definition: ActorDefinition, kept: Kept, watchdog: Watchdog | None) -> tuple[bytes, Any]:
     """The state as JSON, as the class now has it, and an instance of it. StateUnfit says what to do."""
     codec = definition.state
-    if kept.state is None:
-        state = codec.encode(codec.new())
-    elif kept.version == definition.version:
-        state = bytes(kept.state)
-    else:
-        state = _migrated(definition, kept, watchdog)
     try:
+        if kept.state is None:
+            state = codec.encode(codec.new())
+        elif kept.version == definition.version:
+            state = bytes(kept.state)
+        else:
+            state = _migrated(definition, kept, watchdog)
         return state, codec.decode(state)
-    except BadInput as unfit:
-        raise StateUnfit(f"{_where(definition, kept)} does not fit: {unfit}; {_advice(definition, kept)}") from unfit
+    except StateUnfit:
+        raise
+    except BaseException as unfit:  # validators of the user's models are called here
+        raise StateUnfit(
+            f"{_where(definition, kept)} does not fit: {reason(unfit)}; {_advice(definition, kept)}"
+        ) from unfit
+
+
+def reason(error: BaseException) -> str:
+    """Why a state does not fit, for people."""
+    failure = failure_of(error)
+    return failure.message if type(error) is BadInput else f"{failure.type}: {failure.message}"
 
 
 def _migrated(definition: ActorDefinition, kept: Kept, watchdog: Watchdog | None) -> bytes:
@@ -42,9 +53,8 @@ def _migrated(definition: ActorDefinition, kept: Kept, watchdog: Watchdog | None
         else:
             watchdog.guard(migration, migration.run, None)
         return values.encode(migration.result, f"what migrate() of {definition.name} gave")
-    except (Exception, Stalled) as error:
-        why = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-        raise StateUnfit(f"{_where(definition, kept)} failed: {why}; {_advice(definition, kept)}") from error
+    except BaseException as error:
+        raise StateUnfit(f"{_where(definition, kept)} failed: {reason(error)}; {_advice(definition, kept)}") from error
 
 
 class _Migration:

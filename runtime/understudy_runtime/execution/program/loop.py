@@ -11,8 +11,9 @@ until none is ready. Given the same turns, a run's code takes the same steps, in
 * whatever is not durable is refused (`refusals.py`), also calls from outside a turn or from other threads.
 
 How a turn can fail: `Stalled` (the watchdog's, with the stack), `SystemExit` and `KeyboardInterrupt` leave
-`turn`, with the engine's loop restored. The run then has taken half a turn: evict it. All other
-exceptions stay in the run: in a task's result, or, if nobody looks, in `warnings`.
+`turn`, with the engine's loop restored. After `Stalled` the run has taken half a turn: evict it. After the others it
+goes on where it was with the next turn (`stepping.py`). All other exceptions stay in the run: in a task's result, or,
+if nobody looks, in `warnings`.
 
 A run ends by itself (`ending.py`), or it leaves memory: `evict` turns its loop into a `DeadLoop`, whose every
 call raises `Evicted`, and throws the same into its coroutines, newest first.
@@ -36,6 +37,7 @@ from understudy_runtime.execution.program.asyncio_internals import (
     has_unseen_failure,
     resume,
     running_loop,
+    stepped_task,
     suspend,
 )
 from understudy_runtime.execution.program.ending import (
@@ -45,6 +47,7 @@ from understudy_runtime.execution.program.ending import (
     close_generators,
     close_task,
 )
+from understudy_runtime.execution.program.raising import fail, shown
 from understudy_runtime.execution.program.refusals import USE_EAGER_START, USE_THE_LOOP, Refusals, not_durable
 from understudy_runtime.execution.program.tasks import (
     CoroutineLike,
@@ -242,19 +245,32 @@ class WorkflowLoop(Refusals):
         self._unsettled = self._unsettled + 1 if self._ready else 0
 
     def _run_batch(self, batch: list[Step | Timer]) -> None:
-        for step in batch:
+        steps = iter(batch)
+        for step in steps:
             callback = step._callback
             if callback is None:
                 continue
             self.steps += 1
             try:
                 step._context.run(callback, *step._args)
-            except (SystemExit, KeyboardInterrupt, Stalled):
-                raise
             except BaseException as error:
-                self._warn(f"exception in callback {callback!r}: {error!r}")
+                if self.stalled is not None:
+                    raise
+                self._take_raised(callback, error)
+                if issubclass(type(error), (SystemExit, KeyboardInterrupt)):
+                    self._ready[:0] = steps
+                    raise
             if self.stalled is not None:
                 return
+
+    def _take_raised(self, callback: Callable[..., object], error: BaseException) -> None:
+        """What left a callback. That of a task keeps its errors to itself, unless an exit left it, or what the task
+        awaits failed in being awaited; then it would never be stepped again."""
+        task = stepped_task(callback)
+        if task is not None:
+            fail(task, error)
+        else:
+            self.warn(f"exception in callback {shown(callback)}: {shown(error)}")
 
     def _refuse_outside(self, call: str) -> None:
         raise not_durable(f"loop.{call}() outside a turn of the run, or from another thread,")
@@ -349,12 +365,12 @@ class WorkflowLoop(Refusals):
         await cancel_rest(self)
         closed: list[AsyncGenerator[Any, Any]] = []
         while left := [generator for generator in self._generators.left() if generator not in closed]:
-            await close_generators(left, self._warn)
+            await close_generators(self, left)
             await cancel_rest(self)
             closed += left
         for task in self.tasks:
             if task is not main and has_unseen_failure(task):
-                self._warn(f"exception in {task.get_name()} was never retrieved: {task.exception()!r}")
+                self.warn(f"exception in {task.get_name()} was never retrieved: {shown(task.exception())}")
         self._ended = True
 
     def _close_all(self, _: None) -> None:
@@ -373,9 +389,9 @@ class WorkflowLoop(Refusals):
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """A future or task says, when it is freed, that nobody retrieved its exception."""
-        self._warn(f"{context.get('message')}: {context.get('exception')!r}")
+        self.warn(f"{context.get('message')}: {shown(context.get('exception'))}")
 
-    def _warn(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         if len(self.warnings) < WARNINGS_MAX - 1:
             self.warnings.append(text)
         elif len(self.warnings) < WARNINGS_MAX:

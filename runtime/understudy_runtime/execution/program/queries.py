@@ -9,8 +9,8 @@ from msgspec import Raw
 
 from understudy.definitions import HandlerDefinition
 from understudy.errors import Stalled
-from understudy.failures import encode_failure
 from understudy_runtime.core.kinds import Failure
+from understudy_runtime.execution.program.raising import failure_of
 from understudy_runtime.execution.program.watchdog import Watchdog
 
 
@@ -49,6 +49,5 @@ class _Query:
         try:
             args, kwargs = handler.call.decode(self._args)
             self.answer = Raw(handler.result.encode(handler.fn(self._instance, *args, **kwargs)))
-        except Exception as error:
-            fields = encode_failure(error)
-            self.answer = Failure(fields.type, fields.message, fields.traceback, fields.arguments)
+        except BaseException as error:
+            self.answer = failure_of(error)

@@ -19,15 +19,14 @@ from msgspec import Raw
 
 from understudy.context import current_run
 from understudy.definitions import HandlerDefinition, ResourceDefinition, WorkflowDefinition
-from understudy.errors import BadInput, Stalled
-from understudy.failures import encode_failure
+from understudy.errors import Stalled
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Activated, Hold
 from understudy_runtime.core.ports import Order
 from understudy_runtime.core.records import AnyRecord
 from understudy_runtime.core.records.calls import CallAnswered, TaskGaveUp, TaskSucceeded
 from understudy_runtime.core.records.deliveries import Delivered, Replied
-from understudy_runtime.core.records.programs import Fired, TimerSet, Warned
+from understudy_runtime.core.records.programs import Fired
 from understudy_runtime.core.records.runs import (
     Cancelled,
     CancelRequested,
@@ -37,10 +36,12 @@ from understudy_runtime.core.records.runs import (
     Failed,
     TaskReused,
 )
-from understudy_runtime.execution.program.calls import Calls, ContinueAsNew, answering
+from understudy_runtime.execution.program.asyncio_internals import unseen_failure
+from understudy_runtime.execution.program.calls import Calls, answering
 from understudy_runtime.execution.program.loop import WorkflowLoop
 from understudy_runtime.execution.program.queries import query
-from understudy_runtime.execution.program.tasks import RunTask
+from understudy_runtime.execution.program.raising import ContinueAsNew, failure_of, renewal_in
+from understudy_runtime.execution.program.stepping import Stepper
 from understudy_runtime.execution.program.watchdog import Watchdog
 
 PROGRAM_BYTES: Final = 4_000
@@ -66,10 +67,9 @@ class RunProgram:
         self._watchdog = watchdog
         self._loop: WorkflowLoop | None = None
         self._calls: Calls | None = None
-        self._main: RunTask[Any] | None = None
+        self._steps: Stepper
+        self._renewal: ContinueAsNew | None = None
         self._instance: Any = None
-        self._timer: float | None = None
-        self._warned = 0
         self._cancelling = False
         self._over = False
 
@@ -89,12 +89,12 @@ class RunProgram:
             loop, calls = self._loop, self._calls
         calls.begin(recorded)
         try:
-            calls.turn(now, lambda: self._take(inputs, loop, calls))
+            self._steps.turn(now, lambda: self._take(inputs, loop, calls))
+            if calls.renewal_asked:
+                self._renew_for_a_child(loop, now)
         except Stalled as stalled:
             return Activated([], Hold("stalled", str(stalled)))
-        except SystemExit as exited:
-            self._end(calls, Failed(failure_of(exited, ())))
-        self._finish(loop, calls)
+        self._finish(calls, now)
         return Activated(calls.commands)
 
     def query(self, handler: str, args: Raw) -> Raw | Failure:
@@ -112,6 +112,7 @@ class RunProgram:
         loop = self._loop = WorkflowLoop(salt, now, context, self._watchdog, self._order)
         calls = self._calls = Calls(self._key, started.execution, loop, self._definition)
         calls.resources = self._resources
+        self._steps = Stepper(loop, calls)
         context.run(current_run.set, calls)
         return loop, calls
 
@@ -121,15 +122,15 @@ class RunProgram:
                 case TaskSucceeded() | TaskGaveUp() | TaskReused() | CallAnswered():
                     calls.resolve(record)
                 case Fired():
-                    self._timer = None
+                    self._steps.timer = None
                 case ExecutionStarted():
                     self._start_main(record, loop, calls)
                 case Delivered():
                     self._receive(record, loop, calls)
                 case CancelRequested():
                     self._cancelling = True
-                    if self._main is not None:
-                        self._main.cancel()
+                    if self._steps.main is not None:
+                        self._steps.main.cancel()
                 case _:
                     pass
 
@@ -144,10 +145,9 @@ class RunProgram:
             if not isinstance(coroutine, Coroutine):
                 name, kind = self._definition.name, type(coroutine).__qualname__
                 raise TypeError(f"workflow {name} returned a {kind} at once: what wraps it must return its coroutine")
-        except Exception as error:
+            self._steps.main = loop.start(coroutine)  # pyright: ignore[reportUnknownArgumentType]
+        except BaseException as error:
             self._end(calls, Failed(failure_of(error, self._definition.raises)))
-            return
-        self._main = loop.start(coroutine)  # pyright: ignore[reportUnknownArgumentType]
 
     def _receive(self, delivered: Delivered, loop: WorkflowLoop, calls: Calls) -> None:
         handler = self._definition.handlers.get(delivered.handler)
@@ -159,46 +159,62 @@ class RunProgram:
         try:
             args, kwargs = handler.call.decode(delivered.args)
             answer = handler.fn(self._instance, *args, **kwargs)
-        except Exception as error:
+            is_awaited = isawaitable(answer)
+        except BaseException as error:
             finish.fail(error)
             return
-        if isawaitable(answer):
+        if is_awaited:
             loop.create_task(finish.after(answer), name=f"{handler.name}-{delivered.delivery}")
         else:
             finish.succeed(answer)
 
-    def _finish(self, loop: WorkflowLoop, calls: Calls) -> None:
-        while self._warned < len(loop.warnings):
-            calls.commands.append(Warned(loop.warnings[self._warned]))
-            self._warned += 1
-        if self._over:
+    def _renew_for_a_child(self, loop: WorkflowLoop, now: float) -> None:
+        """A task that nobody awaits has ended by continue_as_new(): so does the workflow's function."""
+        main = self._steps.main
+        if main is None or main.done() or self._renewal is not None:
             return
-        if loop.ended and self._main is not None:
-            self._end(calls, self._outcome(self._main, calls))
-            return
-        deadline = loop.next_deadline()
-        if deadline != self._timer:
-            self._timer = deadline
-            calls.commands.append(TimerSet(deadline))
+        for task in loop.tasks:
+            renewal = renewal_in(unseen_failure(task))
+            if renewal is not None:
+                task.exception()  # it has been looked at now
+                self._renewal = renewal
+                self._steps.turn(now, main.cancel)
+                return
+
+    def _finish(self, calls: Calls, now: float) -> None:
+        over = self._over or self._steps.is_over(now)
+        self._steps.note(over=over)
+        if over and not self._over:
+            self._end(calls, self._outcome(calls))
 
     def _end(self, calls: Calls, command: AnyRecord) -> None:
         self._over = True
         calls.commands.append(command)
 
-    def _outcome(self, main: RunTask[Any], calls: Calls) -> AnyRecord:
+    def _outcome(self, calls: Calls) -> AnyRecord:
+        main, exited = self._steps.main, self._steps.exited
+        if exited is not None:
+            return Failed(failure_of(exited, self._definition.raises))
+        assert main is not None
         if main.cancelled():
-            if self._cancelling:
-                return Cancelled()
-            return Failed(failure_of(asyncio.CancelledError("the workflow cancelled itself"), ()))
+            return self._outcome_of_cancelled()
         error = main.exception()
-        if isinstance(error, ContinueAsNew):
-            return ContinuedAsNew(Raw(error.input), error.digest)
+        renewal = renewal_in(error)
+        if renewal is not None:
+            return ContinuedAsNew(Raw(renewal.input), renewal.digest)
         if error is not None:
             return Failed(failure_of(error, self._definition.raises))
         try:
             return Completed(calls.encode_result(self._definition.result, main.result()))
-        except BadInput as unfit:
+        except BaseException as unfit:
             return Failed(failure_of(unfit, ()))
+
+    def _outcome_of_cancelled(self) -> AnyRecord:
+        if self._cancelling:
+            return Cancelled()
+        if self._renewal is not None:
+            return ContinuedAsNew(Raw(self._renewal.input), self._renewal.digest)
+        return Failed(failure_of(asyncio.CancelledError("the workflow cancelled itself"), ()))
 
 
 class Reply:
@@ -212,7 +228,7 @@ class Reply:
     def succeed(self, answer: Any) -> None:
         try:
             result = self._calls.encode_result(self._handler.result, answer)
-        except BadInput as unfit:
+        except BaseException as unfit:
             self.fail(unfit)
         else:
             self._calls.commands.append(Replied(self._delivery, result))
@@ -223,15 +239,10 @@ class Reply:
     async def after(self, answer: Any) -> None:
         answering.set(self._delivery)
         try:
-            self.succeed(await answer)
-        except asyncio.CancelledError as cancelled:
-            self.fail(cancelled)
-            raise
-        except Exception as error:
+            result = await answer
+        except BaseException as error:
             self.fail(error)
-
-
-def failure_of(error: BaseException, raises: tuple[type[Exception], ...]) -> Failure:
-    fields = encode_failure(error, raises)
-    kind = "cancelled" if isinstance(error, asyncio.CancelledError) else fields.kind
-    return Failure(fields.type, fields.message, fields.traceback, fields.arguments, kind, fields.final)
+            if issubclass(type(error), asyncio.CancelledError):
+                raise
+        else:
+            self.succeed(result)
