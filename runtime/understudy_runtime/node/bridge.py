@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from understudy import errors
-from understudy.errors import StoreError
+from understudy.errors import Bug, StoreError
+from understudy.failures import encode_failure
 from understudy_runtime.actors.engine import Engine
 from understudy_runtime.core.messages import Refused
 from understudy_runtime.execution.handover import Handover
@@ -35,7 +36,7 @@ class Bridge:
         self._back: Handover[_Answer] = Handover(callers_loop, _resolve)
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: set[asyncio.Future[Any]] = set()
-        self._closed: StoreError | None = None
+        self._closed: StoreError | Bug | None = None
 
     @property
     def waiting(self) -> int:
@@ -74,9 +75,9 @@ class Bridge:
         """Have this done on the engine's loop; nobody waits for it."""
         self._there.put((lambda engine, _: begin(engine), _ignore))
 
-    def close(self, why: str = "the node has been closed") -> None:
+    def close(self, why: StoreError | Bug | None = None) -> None:
         """Called on the caller's loop, once the engine is gone: nobody is left waiting."""
-        self._closed = self._closed or StoreError(why)
+        self._closed = self._closed or why or StoreError("the node has been closed")
         for future in self._open:
             if not future.done():
                 future.set_exception(self._closed)
@@ -85,15 +86,26 @@ class Bridge:
         for begin, respond in batch:
             try:
                 begin(self._engine, respond)
-            except Exception as error:
-                respond(error)
+            except BaseException as error:
+                respond(told(error))
 
 
 async def _carry_out(work: Awaitable[Any], respond: Respond) -> None:
+    task = asyncio.current_task()
     try:
         respond(await work)
-    except Exception as error:
-        respond(error)
+    except BaseException as error:
+        if task is not None and task.cancelling():
+            raise  # the engine's loop ends, and who waits is told that by `close`
+        respond(told(error))
+
+
+def told(error: BaseException) -> BaseException:
+    """What a caller is told of it: user code that we call for him may raise what would end his own program."""
+    if isinstance(error, Exception):
+        return error
+    what = encode_failure(error)
+    return Bug(f"{what.type}: {what.message}")
 
 
 def _resolve(answers: list[_Answer]) -> None:

@@ -16,6 +16,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import Final, NamedTuple
 
 from understudy.app import App
+from understudy.errors import Bug, StoreError
+from understudy.failures import encode_failure
 from understudy_runtime.core.ports import Clock, Store
 from understudy_runtime.node.bridge import Bridge
 from understudy_runtime.node.clocks import SystemClock
@@ -99,7 +101,15 @@ class NodeThread:
         """On the caller's loop, when the engine's has ended, whatever it ended of."""
         if self._started.exception() is None:
             _, bridge, _ = self._started.result()
-            bridge.close("the node has been closed" if self._failure is None else str(self._failure))
+            bridge.close(self._why())
+
+    def _why(self) -> StoreError | Bug | None:
+        """What it ended of; None if it was closed."""
+        failure = self._failure
+        if failure is None or isinstance(failure, StoreError | Bug):
+            return failure
+        what = encode_failure(failure)
+        return Bug(f"the node has stopped: {what.type}: {what.message}")
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error

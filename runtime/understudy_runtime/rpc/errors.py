@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, NamedTuple
 
 import grpc
@@ -24,6 +25,7 @@ from understudy.errors import (
     UnderstudyError,
     UnknownName,
 )
+from understudy.failures import encode_failure
 from understudy_proto.v1 import values_pb2
 
 DOMAIN: Final = "understudy"
@@ -79,6 +81,19 @@ def refusal(error: Exception) -> Refusal:
     log.error("a call failed", exc_info=error)
     message = f"a fault of understudy: {type(error).__name__}: {error}; the node's log says more"
     return Refusal(grpc.StatusCode.INTERNAL, message, "BUG")
+
+
+def told(error: BaseException) -> Exception:
+    """What the caller is told of what his call raised: validators of users' types are called for it, on the engine's
+    thread, and what they raise is not to end its loop. Only a call that is cancelled is left as it is.
+    """
+    if isinstance(error, Exception):
+        return error
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError | GeneratorExit) and (task is None or task.cancelling()):
+        raise error
+    what = encode_failure(error)
+    return BadInput(f"the code that reads the arguments raised {what.type}: {what.message}")
 
 
 def to_error(refused: Refusal) -> values_pb2.Error:

@@ -22,7 +22,7 @@ from understudy.errors import BadInput, BadRequest
 from understudy_proto.v1 import sessions_pb2
 from understudy_runtime.rpc.calls import Behaviours, Calls
 from understudy_runtime.rpc.entrance import Entrance
-from understudy_runtime.rpc.errors import Refusal, refusal, to_trailers
+from understudy_runtime.rpc.errors import Refusal, refusal, to_trailers, told
 from understudy_runtime.rpc.gate import Pass
 from understudy_runtime.rpc.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Limits
 from understudy_runtime.rpc.methods import SERVICES, snake
@@ -238,8 +238,8 @@ def _answered(behaviours_for: Callable[[Context], Behaviours], entrance: Entranc
         try:
             entrance.let_in(_message(request))
             return await behaviours_for(context).behaviour(method)(request)
-        except Exception as error:
-            return await _abort(context, refusal(error))
+        except BaseException as error:
+            return await _abort(context, refusal(told(error)))
 
     return behave
 
@@ -249,8 +249,8 @@ def _told(behaviours_for: Callable[[Context], Behaviours], method: str) -> Any:
         try:
             async for response in behaviours_for(context).behaviour(method)(_message(request)):
                 await context.write(response)
-        except Exception as error:
-            await _abort(context, refusal(error))
+        except BaseException as error:
+            await _abort(context, refusal(told(error)))
 
     return behave
 

@@ -17,7 +17,7 @@ from understudy.errors import BadInput, BadRequest, Overloaded
 from understudy_proto.v1 import sessions_pb2
 from understudy_runtime.rpc.calls import Behaviours
 from understudy_runtime.rpc.entrance import Entrance
-from understudy_runtime.rpc.errors import NodeClosing, Refusal, refusal, to_error
+from understudy_runtime.rpc.errors import NodeClosing, Refusal, refusal, to_error, told
 from understudy_runtime.rpc.gate import Pass
 from understudy_runtime.rpc.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Limits
 from understudy_runtime.rpc.methods import SERVICES
@@ -184,8 +184,8 @@ class _Session:
         try:
             response = await self._behaviours.behaviour(kind)(request)
             self._answer(number, **{kind: response})
-        except Exception as error:
-            self._answer(number, error=to_error(refusal(error)))
+        except BaseException as error:
+            self._answer(number, error=to_error(refusal(told(error))))
         finally:
             self._open.pop(number, None)
 
