@@ -121,6 +121,8 @@ class Engine:
         self._watched: set[Token] = set()
         """What the executor watches: it is not an attempt that is out, and time may pass meanwhile."""
         self.turns = 0
+        self.slices = 0
+        """Of turns, so far: while some are ready, the next slice is never far."""
         self.on_closed: Callable[[str], None] | None = None
         """Told the key of every run that has ended, once that is durable."""
 
@@ -226,6 +228,11 @@ class Engine:
     @property
     def resident(self) -> int:
         return len(self._cells)
+
+    @property
+    def ready(self) -> int:
+        """Actors whose turn it is."""
+        return len(self._ready)
 
     @property
     def waiting(self) -> int:
@@ -401,6 +408,7 @@ class Engine:
             self.hosting.pass_on(cell)
 
     def _run(self) -> None:
+        self.slices += 1
         ready, now = self._ready, self._clock.now
         over_at = now() + SLICE_S
         while ready and self._untold < TURNS_PER_COMMIT and now() <= over_at:

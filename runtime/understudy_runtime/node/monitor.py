@@ -29,30 +29,45 @@ class Probed(Protocol):
     def blocked(self, threshold_s: float) -> Blocked | None: ...
 
 
+class Turning(Protocol):
+    """The engine, which takes turns in slices for as long as there are `ready` ones."""
+
+    slices: int
+
+    @property
+    def ready(self) -> int: ...
+
+
 class Monitor:
     """Made on the engine's loop; its figures may be read from any thread."""
 
-    def __init__(self, executor: Probed) -> None:
+    def __init__(self, executor: Probed, engine: Turning) -> None:
         self._executor = executor
+        self._engine = engine
+        self._slices = engine.slices
+        self._closed = False
         self._loop = asyncio.get_running_loop()
         self.lag = Histogram(LAG_BOUNDS)
         self.blocked: Blocked | None = None
         self.seen_at = time.monotonic()
-        """When the engine's loop last answered."""
+        """When the engine's loop last answered, and there was no turn that it should have taken meanwhile."""
         self._due = self._loop.time() + EVERY_S
         self._timer = self._loop.call_at(self._due, self._look)
 
     @property
     def silent_s(self) -> float:
         """Seconds for which the engine's loop has not answered, if that is longer than it should be."""
-        return max(0.0, time.monotonic() - self.seen_at - EVERY_S)
+        return 0.0 if self._closed else max(0.0, time.monotonic() - self.seen_at - EVERY_S)
 
     def close(self) -> None:
+        self._closed = True
         self._timer.cancel()
 
     def _look(self) -> None:
         now = self._loop.time()
-        self.seen_at = time.monotonic()
+        if not self._engine.ready or self._engine.slices != self._slices:
+            self.seen_at = time.monotonic()
+        self._slices = self._engine.slices
         lag_s = max(0.0, now - self._due)
         self.lag.observe(lag_s)
         if lag_s > LATE_S:

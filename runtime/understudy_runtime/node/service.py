@@ -35,6 +35,7 @@ from understudy_runtime.node.config import NodeConfig
 from understudy_runtime.node.embedded import Opened, open_node
 from understudy_runtime.node.guard import bound_s, guarded
 from understudy_runtime.node.logs import LineWriter
+from understudy_runtime.node.lookout import SILENT_S, Lookout
 from understudy_runtime.node.metrics import CONTENT_TYPE, NodeMetrics
 from understudy_runtime.node.monitor import Monitor
 from understudy_runtime.node.node import Node, Settings
@@ -50,8 +51,6 @@ from understudy_runtime.rpc.server import Stream
 from understudy_runtime.rpc.workers import WorkerStreams
 from understudy_runtime.storage.urls import open_url
 
-SILENT_S: Final = 10.0
-"""An engine's loop that has not answered for so long is taken for dead by /livez."""
 LEFT: Final = 0
 FAILED: Final = 1
 
@@ -73,6 +72,7 @@ class Service:
         self._state = "starting"
         self._leaving: asyncio.Future[None]
         self._monitor: Monitor | None = None
+        self._lookout = Lookout(lambda: self._monitor, self._give_up_leaving)
         self._metrics: NodeMetrics | None = None
         self._address = ""
 
@@ -83,6 +83,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
         async with AsyncExitStack() as stack:
+            stack.callback(loop.create_task(self._lookout.run(lambda: None)).cancel)
             http = await self._serve_http(stack)
             opened = await stack.enter_async_context(
                 open_node(
@@ -101,6 +102,8 @@ class Service:
             await asyncio.wait([self._leaving, opened.ended], return_when=asyncio.FIRST_COMPLETED)
             failed = not self._leaving.done()
             self._state = "failed" if failed else "draining"
+            if failed:
+                self._lookout.leaving(0.0)
             notify("STOPPING=1")
         if failed:
             log.error("the node has stopped, because it failed")
@@ -115,7 +118,14 @@ class Service:
             self._writer.close(0.2)
             os._exit(128 + number)
         log.info("asked to leave", signal=signal.Signals(number).name, grace_s=self._grace_s)
+        self._lookout.leaving(self._grace_s)
         self._leaving.set_result(None)
+
+    def _give_up_leaving(self, why: str) -> None:
+        """In the midst of it: what was not committed was never acknowledged."""
+        log.error("the node is ended, because it cannot leave", why=why)
+        self._writer.close(0.2)
+        os._exit(FAILED)
 
     def _settings(self) -> Settings:
         config = self._config
@@ -152,8 +162,8 @@ class Service:
         return str(address)
 
     def _livez(self) -> Page:
-        silent_s = 0.0 if self._monitor is None else self._monitor.silent_s
-        if silent_s > SILENT_S and self._state == "ready":
+        silent_s = self._lookout.silent_s
+        if silent_s >= SILENT_S and self._state == "ready":
             body = f"the engine's loop has not answered for {silent_s:.0f} s\n"
             return Page(HTTPStatus.SERVICE_UNAVAILABLE, body.encode())
         return Page(HTTPStatus.OK, b"ok\n")
@@ -189,7 +199,7 @@ class Service:
 
     @asynccontextmanager
     async def _alongside(self, node: Node) -> AsyncGenerator[None, None]:
-        monitor = self._monitor = Monitor(node.executor)
+        monitor = self._monitor = Monitor(node.executor, node.engine)
         self._metrics = NodeMetrics(node, monitor, self._writer, self._apps)
         try:
             async with (
@@ -237,6 +247,7 @@ class Service:
     def _leave(self) -> None:
         if not self._leaving.done():
             log.info("asked to leave", grace_s=self._grace_s)
+            self._lookout.leaving(self._grace_s)
             self._leaving.set_result(None)
 
     def _security(self) -> dict[str, Any]:
