@@ -6,6 +6,7 @@ import asyncio
 import signal
 from typing import Any
 
+import grpc
 import pytest
 import structlog.testing
 
@@ -16,7 +17,8 @@ from understudy_runtime.node.monitor import Monitor
 
 LOOKS = int(SILENT_S / EVERY_S)
 WEDGED = """
-import asyncio, threading, time
+import asyncio, ctypes, time
+import pydantic
 from understudy import Actor, App, handler
 
 app = App("wedged")
@@ -29,6 +31,22 @@ async def quick() -> int:
 async def wedges() -> None:
     await quick()
     time.sleep(1_000_000)
+
+@app.workflow
+async def stops_the_interpreter() -> None:
+    await quick()
+    ctypes.PyDLL(None).sleep(1_000_000)
+
+class Odd(pydantic.BaseModel):
+    kind: str
+
+    @pydantic.field_validator("kind")
+    @classmethod
+    def look(cls, kind: str) -> str:
+        raise {"interrupt": KeyboardInterrupt, "exit": SystemExit, "cancelled": asyncio.CancelledError}[kind]
+
+@app.workflow
+async def reads(given: Odd) -> None: ...
 
 @app.workflow
 async def total() -> int:
@@ -155,10 +173,24 @@ def test_a_node_that_is_alone_and_wedged_says_so_and_leaves_when_told(wedged: An
     assert wedged.ended() == 1
 
 
+@pytest.mark.slow
+def test_one_that_no_thread_runs_in_any_more_says_so_through_its_guard_and_leaves_when_told(wedged: Any) -> None:
+    wedged.client().start("stops_the_interpreter")
+    wedged.said("no thread of it has run for 10 s, and no run goes on")
+    wedged.signal(signal.SIGTERM)
+    assert wedged.ended() == -signal.SIGABRT
+    assert "it was asked to leave" in wedged.said("is ended")
+    wedged.said("in stops_the_interpreter")
+
+
 @pytest.mark.parametrize("kind", ["interrupt", "exit", "cancelled"])
 def test_what_a_run_raises_is_no_affair_of_its_node(wedged: Any, kind: str) -> None:
     client = wedged.client()
     client.start("raises", f'["{kind}"]')
+    with pytest.raises(grpc.RpcError) as refused:
+        client.start("reads", f'[{{"kind": "{kind}"}}]')
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "the code that reads the arguments raised" in refused.value.details()
     assert client.result(client.start("total")) == 1
     assert wedged.get("/livez").status == 200
     wedged.signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A node of a cluster has a guard, which ends it when it is wedged: see `guarding`, which is what the guard runs.
+"""A node has a guard, which ends it when it is wedged: see `guarding`, which is what the guard runs.
 
 Code that does not return and does not let go of the interpreter (a pattern that backtracks for ever, a driver that
 waits) stops every thread of its process, and no thread of ours can interrupt it. The session ends, and others go on
@@ -8,6 +8,7 @@ with the shards; but the process would stay, with connections, attempts and memo
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator
@@ -38,8 +39,8 @@ class Beat(Protocol):
 class Guard:
     """Made and used by the process that is to be guarded, until `close`."""
 
-    def __init__(self, bound_s: float) -> None:
-        command = [sys.executable, "-I", "-S", guarding.__file__, str(bound_s)]
+    def __init__(self, bound_s: float, *, alone: bool = False) -> None:
+        command = [sys.executable, "-I", "-S", guarding.__file__, str(bound_s), *(["alone"] if alone else [])]
         # A session of its own: what a terminal sends to all is not for it.
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
@@ -56,7 +57,7 @@ class Guard:
     def beat(self) -> None:
         """The node makes progress."""
         try:
-            os.write(self._input.fileno(), b".")
+            os.write(self._input.fileno(), guarding.BEAT)
         except BlockingIOError:
             pass  # it has enough to read
         except OSError:
@@ -64,9 +65,29 @@ class Guard:
                 log.warning("the guard of this node is gone: if the node is wedged, nothing will end it")
             self._gone = True
 
+    @contextmanager
+    def told_of_signals(self) -> Generator[None]:
+        """While the block lasts, the guard hears of signals, however wedged this process is."""
+        before = signal.set_wakeup_fd(self._input.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+
     def close(self) -> None:
         self._input.close()
         self._process.wait()
+
+
+@contextmanager
+def guarded_alone(bound_s: float) -> Generator[Callable[[], None]]:
+    """A guard for a node that is in no cluster; gives what is to be called while its main thread's loop comes round."""
+    guard = Guard(bound_s, alone=True)
+    try:
+        with guard.told_of_signals():
+            yield guard.beat
+    finally:
+        guard.close()
 
 
 @contextmanager

@@ -6,7 +6,11 @@ abort, which shows the stack of each of its threads, and is killed if that does 
     the machine, or the container, was asleep     a step of this loop counts as STEP_S, however long it took
     the node was stopped (SIGSTOP, a debugger)    it is not at fault, and has all its time again when it goes on
 
-Run as a program, with the standard library alone: `guarding.py SECONDS`. It ends with its parent, the node.
+A node that is `alone` is not ended for its silence, for nobody has taken its runs over. Its guard says once that it is
+silent, and ends it only if it has been asked to leave: the interpreter itself writes the numbers of signals to this
+one's input (`signal.set_wakeup_fd`), also while no thread of the node can run.
+
+Run as a program, with the standard library alone: `guarding.py SECONDS [alone]`. It ends with its parent, the node.
 """
 
 from __future__ import annotations
@@ -20,22 +24,35 @@ import time
 from pathlib import Path
 from typing import Final
 
+BEAT: Final = b"."
+LEAVE: Final = (signal.SIGTERM, signal.SIGINT)
 STEP_S: Final = 0.5
 ABORTS_S: Final = 5.0
 """How long a process may take to show its stacks."""
 
 
-def main(bound_s: float) -> None:
+def main(bound_s: float, alone: bool = False) -> None:
     node = os.getppid()
-    silent_s = 0.0
-    while silent_s < bound_s:
+    silent_s, asked = 0.0, False
+    while silent_s < bound_s or (alone and not asked):
         ready, _, _ = select.select([0], [], [], STEP_S)
-        if ready and not os.read(0, 4096):
+        said = os.read(0, 4096) if ready else b""
+        if ready and not said:
             return
-        silent_s = 0.0 if ready or _is_stopped(node) else silent_s + STEP_S
-    why = f"its engine has not come round for {bound_s:g} s, so that others have taken its runs over"
-    sys.stderr.write(f"understudy: process {node} is ended: {why}; what its threads do follows\n")
+        asked = asked or any(number in said for number in LEAVE)
+        is_silent = BEAT not in said and not _is_stopped(node)
+        silent_s = silent_s + (0.0 if ready else STEP_S) if is_silent else 0.0
+        if alone and silent_s == bound_s and not asked:
+            say(f"process {node} does not answer: no thread of it has run for {bound_s:g} s, and no run goes on")
+    others = f"its engine has not come round for {bound_s:g} s, so that others have taken its runs over"
+    why = f"it was asked to leave, and no thread of it has run for {bound_s:g} s" if alone else others
+    say(f"process {node} is ended: {why}; what its threads do follows")
     _end(node)
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"understudy: {text}\n")
+    sys.stderr.flush()
 
 
 def _is_stopped(pid: int) -> bool:
@@ -56,4 +73,4 @@ def _end(pid: int) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]))
+    main(float(sys.argv[1]), sys.argv[2:] == ["alone"])

@@ -17,6 +17,7 @@ import signal
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +34,7 @@ from understudy_runtime.node.clocks import SystemClock
 from understudy_runtime.node.clusters import clustering_of
 from understudy_runtime.node.config import NodeConfig
 from understudy_runtime.node.embedded import Opened, open_node
-from understudy_runtime.node.guard import bound_s, guarded
+from understudy_runtime.node.guard import bound_s, guarded, guarded_alone
 from understudy_runtime.node.logs import LineWriter
 from understudy_runtime.node.lookout import SILENT_S, Lookout
 from understudy_runtime.node.metrics import CONTENT_TYPE, NodeMetrics
@@ -55,6 +56,10 @@ LEFT: Final = 0
 FAILED: Final = 1
 
 log = structlog.get_logger("understudy.node")
+
+
+def nothing() -> None:
+    """What the lookout of a node calls that is guarded otherwise."""
 
 
 class Service:
@@ -81,9 +86,10 @@ class Service:
         loop = asyncio.get_running_loop()
         self._leaving = loop.create_future()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled, number)
+            signal.signal(number, partial(self._signal_came, loop))
         async with AsyncExitStack() as stack:
-            stack.callback(loop.create_task(self._lookout.run(lambda: None)).cancel)
+            beat = nothing if self._config.etcd else stack.enter_context(guarded_alone(SILENT_S))
+            stack.callback(loop.create_task(self._lookout.run(beat)).cancel)
             http = await self._serve_http(stack)
             opened = await stack.enter_async_context(
                 open_node(
@@ -112,6 +118,11 @@ class Service:
         return LEFT
 
     # --- on the main thread
+
+    def _signal_came(self, loop: asyncio.AbstractEventLoop, number: int, frame: object) -> None:
+        # Not `loop.add_signal_handler`: it would have the interpreter write to the loop, not to the guard. A signal
+        # interrupts what the loop waits in; where it does not, the next look at the engine does.
+        loop.call_soon_threadsafe(self._signalled, number)
 
     def _signalled(self, number: int) -> None:
         if self._leaving.done():
