@@ -262,6 +262,10 @@ class App:
 
         `timeout` bounds the whole run, waiting included. Error classes in `raises` reach whoever awaits the
         run as themselves.
+
+        When it has returned, tasks and async generators that it left behind are cancelled, and the run ends when they
+        have. What they raise then is a warning. Clean-up that has not ended after 10 seconds is cut off; time in which
+        it awaits calls (tasks, runs, asks, leases) does not count, up to an hour in all.
         """
 
         def decorate(entry: Callable[..., Any]) -> Any:

@@ -47,7 +47,11 @@ def patched(patch_id: str) -> bool:
 
 
 def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
-    """End this execution and begin the next one with this input and an empty history."""
+    """End this execution and begin the next one with this input and an empty history.
+
+    For the workflow's own code, and for tasks and TaskGroups that this begins. In a handler, a @readonly method or an
+    actor it is an error, which whoever called that is told of.
+    """
     raise _run("continue_as_new").continue_as_new(args, kwargs)
 
 

@@ -192,7 +192,7 @@ class Committer:
             entry.cell.uncommitted -= 1
         try:
             self._release(batch)
-        except Exception as error:
+        except BaseException as error:
             # What was durable stays so; but nobody knows what of it was let out, so this node must not go on.
             self._give_up(batch, error)
 
