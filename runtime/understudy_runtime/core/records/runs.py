@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from understudy_runtime.core.kinds import Command, Failure, Input, Note, Sender
+from understudy_runtime.core.records.deliveries import Delivered
 
 
 class Reusable(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -66,8 +67,11 @@ class Cancelled(Command, frozen=True):
 
 
 class ContinuedAsNew(Command, frozen=True):
+    """`deliveries` are messages that this execution did not answer: the first ones of the next."""
+
     input: Raw
     digest: str
+    deliveries: tuple[Delivered, ...] = ()
 
 
 class Ended(Note, frozen=True):

@@ -42,7 +42,7 @@ class RunMachine(ProgramMachine[RunState]):
         if state.status in CLOSED:
             return decision
         if state.continued is not None:
-            decision.append.insert(0, next_execution(state, state.continued))
+            decision.append[:0] = next_execution(state, state.continued)
         elif state.turns >= TURNS_WARNING:
             return mind_the_length(state, message, decision)
         return decision

@@ -8,6 +8,7 @@ from understudy_runtime.core import deliveries as delivering
 from understudy_runtime.core.kinds import Failure
 from understudy_runtime.core.messages import Activated, Decision
 from understudy_runtime.core.program.commands import ACT, MAX_ROUNDS, Act, Asking, act, cancel_call, schedule_task
+from understudy_runtime.core.records import AnyRecord
 from understudy_runtime.core.records.calls import CallCancelled, TaskScheduled
 from understudy_runtime.core.records.deliveries import Replied
 from understudy_runtime.core.records.runs import (
@@ -72,12 +73,13 @@ def _continued(asking: Asking[RunState], command: ContinuedAsNew) -> None:
     if asking.is_last:
         asking.wake(asking.now)
     else:
-        decision.append.append(next_execution(state, command))
+        decision.append += next_execution(state, command)
         decision.activate = True
 
 
-def next_execution(state: RunState, continued: ContinuedAsNew) -> ExecutionStarted:
-    return ExecutionStarted(
+def next_execution(state: RunState, continued: ContinuedAsNew) -> list[AnyRecord]:
+    """Its beginning, and the messages that the one before has left to it."""
+    started = ExecutionStarted(
         state.workflow,
         continued.input,
         key=state.key,
@@ -86,6 +88,7 @@ def next_execution(state: RunState, continued: ContinuedAsNew) -> ExecutionStart
         build=state.build,
         cause="continued",
     )
+    return [started, *continued.deliveries]
 
 
 _ACT: Final[dict[type, Act]] = ACT | {

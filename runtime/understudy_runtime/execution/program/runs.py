@@ -72,6 +72,7 @@ class RunProgram:
         self._instance: Any = None
         self._cancelling = False
         self._over = False
+        self._unanswered: dict[int, Delivered] = {}
 
     @property
     def size(self) -> int:
@@ -150,12 +151,17 @@ class RunProgram:
             self._end(calls, Failed(failure_of(error, self._definition.raises)))
 
     def _receive(self, delivered: Delivered, loop: WorkflowLoop, calls: Calls) -> None:
+        if calls.renewal_asked:
+            # What this instance would make of it goes with it: the next execution takes the message.
+            self._unanswered[delivered.delivery] = delivered
+            return
         handler = self._definition.handlers.get(delivered.handler)
         if handler is None:
             failure = Failure("UnknownName", f"{self._definition.name} has no handler {delivered.handler}", final=True)
             calls.commands.append(Replied(delivered.delivery, failure=failure))
             return
-        finish = Reply(calls, handler, delivered.delivery)
+        self._unanswered[delivered.delivery] = delivered
+        finish = Reply(calls, handler, delivered.delivery, self._unanswered)
         try:
             args, kwargs = handler.call.decode(delivered.args)
             answer = handler.fn(self._instance, *args, **kwargs)
@@ -201,7 +207,7 @@ class RunProgram:
         error = main.exception()
         renewal = renewal_in(error)
         if renewal is not None:
-            return ContinuedAsNew(Raw(renewal.input), renewal.digest)
+            return self._continued(renewal)
         if error is not None:
             return Failed(failure_of(error, self._definition.raises))
         try:
@@ -213,17 +219,27 @@ class RunProgram:
         if self._cancelling:
             return Cancelled()
         if self._renewal is not None:
-            return ContinuedAsNew(Raw(self._renewal.input), self._renewal.digest)
+            return self._continued(self._renewal)
         return Failed(failure_of(asyncio.CancelledError("the workflow cancelled itself"), ()))
+
+    def _continued(self, renewal: ContinueAsNew) -> ContinuedAsNew:
+        left = sorted(self._unanswered.values(), key=lambda delivered: delivered.delivery)
+        return ContinuedAsNew(Raw(renewal.input), renewal.digest, tuple(left))
 
 
 class Reply:
-    """The answer that the handler of one delivery owes."""
+    """The answer that the handler of one delivery owes.
 
-    def __init__(self, calls: Calls, handler: HandlerDefinition, delivery: int) -> None:
+    Once the workflow continues as new there is none: the message stays `unanswered`, and the next execution handles it.
+    """
+
+    def __init__(
+        self, calls: Calls, handler: HandlerDefinition, delivery: int, unanswered: dict[int, Delivered]
+    ) -> None:
         self._calls = calls
         self._handler = handler
         self._delivery = delivery
+        self._unanswered = unanswered
 
     def succeed(self, answer: Any) -> None:
         try:
@@ -231,10 +247,15 @@ class Reply:
         except BaseException as unfit:
             self.fail(unfit)
         else:
-            self._calls.commands.append(Replied(self._delivery, result))
+            self._answer(Replied(self._delivery, result))
 
     def fail(self, error: BaseException) -> None:
-        self._calls.commands.append(Replied(self._delivery, failure=failure_of(error, ())))
+        self._answer(Replied(self._delivery, failure=failure_of(error, ())))
+
+    def _answer(self, replied: Replied) -> None:
+        if not self._calls.renewal_asked:
+            self._unanswered.pop(self._delivery, None)
+            self._calls.commands.append(replied)
 
     async def after(self, answer: Any) -> None:
         answering.set(self._delivery)
