@@ -104,6 +104,8 @@ class Calls:
         self._calls_then: dict[int, _Call | LeaseRequested] = {}
         self._random: Random | None = None
         self._leases: set[int] = set()
+        self.is_handling = False
+        """Whether a handler is being called, which is not a task of its own by then."""
         self.renewal_asked = False
         """Whether continue_as_new() was ever called, by whichever task."""
         self.resources: Mapping[str, ResourceDefinition] = {}
@@ -265,7 +267,8 @@ class Calls:
 
     def tell(self, key_suffix: str, handler: HandlerDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         data, _ = self._encode(handler.call, args, kwargs)
-        self.commands.append(AskScheduled(self._next(), self._address(key_suffix), handler.name, Raw(data), ask=False))
+        to = self._address(key_suffix)
+        self._ask_for(AskScheduled(self._next(), to, handler.name, Raw(data), ask=False), handler.call)
 
     def remind(
         self,
@@ -348,7 +351,7 @@ class Calls:
     def continue_as_new(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException:
         if self._continued is None:
             return BadRequest("continue_as_new() is for workflows; an actor's handler just returns")
-        if answering.get():
+        if answering.get() or self.is_handling:
             return BadRequest(NOT_HERE)
         self.renewal_asked = True
         return ContinueAsNew(*self._encode(self._continued.call, args, kwargs))

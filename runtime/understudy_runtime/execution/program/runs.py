@@ -164,11 +164,14 @@ class RunProgram:
         finish = Reply(calls, handler, delivered.delivery, self._unanswered)
         try:
             args, kwargs = handler.call.decode(delivered.args)
+            calls.is_handling = True
             answer = handler.fn(self._instance, *args, **kwargs)
             is_awaited = isawaitable(answer)
         except BaseException as error:
             finish.fail(error)
             return
+        finally:
+            calls.is_handling = False
         if is_awaited:
             loop.create_task(finish.after(answer), name=f"{handler.name}-{delivered.delivery}")
         else:
