@@ -32,6 +32,13 @@ user code swallows them.
 from __future__ import annotations
 
 
+def _named(error: Exception, type_name: str, message: str) -> str:
+    """What `error` says of the exception that it tells of, whose name is left out if `error` itself has it."""
+    if not message:
+        return type_name
+    return message if type_name == type(error).__name__ else f"{type_name}: {message}"
+
+
 class UnderstudyError(Exception):
     """The base of every error that understudy raises on purpose."""
 
@@ -103,7 +110,7 @@ class TaskFailed(UnderstudyError):
     """A task gave up. `type`, `message` and `traceback` are those of the last attempt's exception."""
 
     def __init__(self, type: str, message: str, traceback: str = "") -> None:
-        super().__init__(f"{type}: {message}" if message else type)
+        super().__init__(_named(self, type, message))
         self.type = type
         self.message = message
         self.traceback = traceback
@@ -117,7 +124,7 @@ class AskFailed(UnderstudyError):
     """An asked handler raised. `type`, `message` and `traceback` are those of its exception."""
 
     def __init__(self, type: str, message: str, traceback: str = "") -> None:
-        super().__init__(f"{type}: {message}" if message else type)
+        super().__init__(_named(self, type, message))
         self.type = type
         self.message = message
         self.traceback = traceback
@@ -129,9 +136,6 @@ class AskCycle(AskFailed):
     An actor takes one message at a time. The message names the circle; tell instead of asking somewhere in it. The ask
     that closes the circle raises it, and so do those before it whose handlers do not catch it.
     """
-
-    def __str__(self) -> str:
-        return self.message
 
 
 class LeaseTimedOut(UnderstudyError):

@@ -105,10 +105,24 @@ def _encode(error: BaseException, raises: Sequence[type[Exception]], final: Coll
     return FailureFields(
         type=names[0] if listed is None else listed.__qualname__,
         message=_text(error),
-        traceback=_unicode("".join(traceback.format_exception(error)))[-MAX_TRACEBACK_CHARS:],
+        traceback=_unicode("".join(_lines_from_user_code(error)))[-MAX_TRACEBACK_CHARS:],
         arguments=None if listed is None else _encode_arguments(error),
         final=any(name in final for name in names),
     )
+
+
+_BEFORE_USER_CODE: Final = frozenset({"understudy", "understudy_runtime", "asyncio", "importlib"})
+"""The packages whose frames stand between a node's beginning and user code."""
+
+
+def _lines_from_user_code(error: BaseException) -> list[str]:
+    """The traceback, from the first frame that is user code's; all of it if none is."""
+    frames = error.__traceback__
+    while frames is not None:
+        if frames.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _BEFORE_USER_CODE:
+            return traceback.format_exception(type(error), error, frames)
+        frames = frames.tb_next
+    return traceback.format_exception(error)
 
 
 def decode_failure(failure: FailureLike, raises: Sequence[type[Exception]] = ()) -> Exception:

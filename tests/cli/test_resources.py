@@ -65,8 +65,9 @@ def test_one_command_tells_what_happened_for_whom_and_why(used: Cli) -> None:
     assert rows[0][4:] == ["a", "lease", "is", "wanted"]
     assert rows[1][:3] == ["ready", "1", "run/first"]
     assert rows[1][4:] == ["created", "and", "healthy"]
-    assert ["lease", "granted", "2", "run/first"] in rows
-    assert ["lease", "over", "2", "run/first", "released"] in rows
+    node = rows[0][3]
+    assert ["lease", "granted", "2", "run/first", node] in rows
+    assert ["lease", "over", "2", "run/first", node, "released"] in rows
     turns = used("resources", "history", "resource.Cluster/analytics", "--json").json
     assert [turn["seq"] for turn in turns] == list(range(1, len(turns) + 1))
 

@@ -79,6 +79,16 @@ async def test_operators_drain_and_resume_and_the_history_says_who_and_why(eithe
     assert [each.key for each in await soon(door.list_resources(kind="lock", limit=10))] == ["default/lock/l"]
 
 
+async def test_a_list_and_a_history_say_who_holds_what_and_by_which_node(either: Client, door: ResourceDoor) -> None:
+    async with either.lease(lock("l")):
+        [listed] = await soon(door.list_resources(kind="lock", limit=10))
+    assert [each.holder.startswith("default/client/") for each in listed.leases] == [True]
+    assert listed.node
+    turns = await soon(door.resource_history("lock/l", 0, 1_000))
+    leases = [record for turn in turns for record in turn.records if record["t"] in ("LeaseGranted", "LeaseOver")]
+    assert [record["node"] for record in leases] == [listed.node] * 2
+
+
 async def test_resources_are_listed_page_by_page(either: Client, door: ResourceDoor, channel: grpc.aio.Channel) -> None:
     for name in ("a", "b", "c"):
         till, van = Till.at(name, "desk").lease(), Van.at(name, "blue").lease()

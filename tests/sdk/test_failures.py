@@ -1,13 +1,17 @@
 """User code's errors reach the caller as themselves where `raises=` says so, and otherwise as text."""
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 import pytest
 
-from understudy import RunFailed, RunTimedOut, TaskFailed, TaskTimedOut
+from understudy import AskFailed, RunFailed, RunTimedOut, TaskFailed, TaskTimedOut
 from understudy.failures import (
     MAX_MESSAGE_CHARS,
     MAX_TRACEBACK_CHARS,
     FailureFields,
+    decode_ask_failure,
     decode_failure,
     decode_run_failure,
     encode_failure,
@@ -122,3 +126,45 @@ def test_a_run_that_was_ended_from_outside_says_how() -> None:
 
     assert isinstance(error, RunTimedOut)
     assert str(error) == "run r1 timed out: after 3 days"
+
+
+def test_no_error_says_its_own_name_twice() -> None:
+    timed_out = TaskTimedOut("TaskTimedOut", "no heartbeat for 5 s")
+    assert str(timed_out) == "no heartbeat for 5 s"
+    told = decode_run_failure("r", encode_failure(raised(timed_out)))
+    assert str(told) == "run r failed: TaskTimedOut: no heartbeat for 5 s"
+    asked = decode_ask_failure(encode_failure(raised(AskFailed("ValueError", "x"))))
+    assert str(asked) == "ValueError: x"
+    assert str(TaskFailed("ValueError", "x")) == "ValueError: x"
+    assert str(TaskFailed("TaskFailed", "")) == "TaskFailed"
+
+
+def _of_the_runtime(body: Callable[[], None], module: str) -> None:
+    """Call `body` from a frame of that module."""
+    scope: dict[str, Any] = {"__name__": module, "body": body}
+    exec("def begin(): body()", scope)
+    scope["begin"]()
+
+
+@pytest.mark.parametrize(
+    "module", ["understudy_runtime.execution.program.actors", "understudy.jobs", "asyncio.runners"]
+)
+def test_a_traceback_begins_in_user_code(module: str) -> None:
+    def handler() -> None:
+        raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x") as caught:
+        _of_the_runtime(handler, module)
+    error, frames = caught.value, caught.value.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_name != "begin":
+        frames = frames.tb_next
+    error.__traceback__ = frames
+    lines = encode_failure(error).traceback.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[1].endswith("in handler")
+
+
+def test_a_traceback_without_user_code_is_kept() -> None:
+    error = raised(ValueError("x"))
+    error.__traceback__ = None
+    assert encode_failure(error).traceback == "ValueError: x\n"

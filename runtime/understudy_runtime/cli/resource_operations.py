@@ -46,10 +46,19 @@ def _list(at: At, kinds: Sequence[str], limit: int, as_json: bool, nothing: str)
             output.result(pretty([facts(each) for each in found]))
         elif found:
             cells = [
-                (_name(each), each.state, _used(each), str(each.waiting), shown_time(each.since) or "", each.cause)
+                (
+                    _name(each),
+                    each.state,
+                    _used(each),
+                    str(each.waiting),
+                    shown_time(each.since) or "",
+                    _holders(each),
+                    each.node,
+                    each.cause,
+                )
                 for each in found
             ]
-            show_table(output, ("RESOURCE", "STATE", "USED", "WAITING", "SINCE", "WHY"), cells)
+            show_table(output, ("RESOURCE", "STATE", "USED", "WAITING", "SINCE", "HOLDER", "NODE", "WHY"), cells)
         else:
             note(nothing)
 
@@ -179,9 +188,10 @@ def _rows(turn: HistoryTurn, leases: bool) -> list[tuple[str, str, str, str, str
             case "LeaseGranted" if leases:
                 holder = record["holder"]
                 name = f"{holder['key']}:{holder['execution']}:{holder['call']}"
-                rows.append((at, "lease granted", fence, _for(name), "", ""))
+                rows.append((at, "lease granted", fence, _for(name), record.get("node", ""), ""))
             case "LeaseOver" if leases:
-                rows.append((at, "lease over", fence, _for(record.get("holder", "")), "", record.get("why", "")))
+                holder, node = _for(record.get("holder", "")), record.get("node", "")
+                rows.append((at, "lease over", fence, holder, node, record.get("why", "")))
             case _:
                 pass
     return rows
@@ -195,6 +205,14 @@ def _for(holder: str) -> str:
 
 def _name(described: ResourceDescription) -> str:
     return described.key.split("/", 1)[1].removeprefix(RESOURCE_PREFIX)
+
+
+def _holders(described: ResourceDescription) -> str:
+    """The first, and how many there are beside."""
+    if not described.leases:
+        return ""
+    first, others = _for(described.leases[0].holder), described.held - 1
+    return f"{first} +{others}" if others > 0 else first
 
 
 def _used(described: ResourceDescription) -> str:

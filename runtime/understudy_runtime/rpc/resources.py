@@ -18,6 +18,8 @@ from understudy_runtime.rpc.limits import PAGE_BYTES
 from understudy_runtime.rpc.ports import Behave, ResourcePlace, ServedDoor
 
 DEFAULT_TTL_S: Final = 30.0
+BRIEF_LEASES: Final = 3
+"""So many holders of each resource are told in a list."""
 
 
 class ResourceCalls:
@@ -135,10 +137,12 @@ def _wanted(request: resources_pb2.AcquireRequest) -> LeaseRequest:
 
 
 def _brief(resource: resources_pb2.Resource) -> resources_pb2.Resource:
-    """Of many, who holds and who waits is left to GetResource."""
+    """Of many, who waits and what the driver is asked is left to GetResource; of those who hold it, some are told."""
     shown = msgspec.json.decode(resource.description)
-    for name in ("leases", "queue", "intents"):
+    for name in ("queue", "intents"):
         shown.pop(name, None)
+    if len(shown.get("leases", ())) > BRIEF_LEASES:
+        shown["leases"] = shown["leases"][:BRIEF_LEASES]
     resource.description = msgspec.json.encode(shown)
     return resource
 

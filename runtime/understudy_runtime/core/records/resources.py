@@ -92,6 +92,8 @@ class LeaseGranted(Note, frozen=True):
     waited: bool = False
     ttl_s: float | None = None
     expires_at: float | None = None
+    node: str = ""
+    """Which granted it."""
 
 
 class WaitRenewed(Note, frozen=True):
@@ -133,6 +135,8 @@ class LeaseOver(Note, frozen=True):
     units: int
     why: LeaseEnd
     by: str = ""
+    node: str = ""
+    """Which took note of it."""
 
 
 # --- what is asked of the driver

@@ -241,6 +241,7 @@ def _grant(plan: Plan, waiter: Waiter, *, waited: bool) -> None:
             waited,
             waiter.ttl_s,
             expires_at,
+            plan.node,
         )
     )
     plan.remember_deadline(expires_at)
@@ -334,7 +335,7 @@ def renew(plan: Plan, message: RenewLease) -> None:
 
 def end_lease(plan: Plan, name: str, lease: Lease, why: LeaseEnd, by: str = "") -> None:
     plan.gone.add(name)
-    plan.note(LeaseOver(name, lease.fence, lease.units, why, by))
+    plan.note(LeaseOver(name, lease.fence, lease.units, why, by, plan.node))
     operations.lease_ended(plan, lease.fence, _ENDS[why], stop=why != "released")
 
 
