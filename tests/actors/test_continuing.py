@@ -45,7 +45,7 @@ class Basket:
             return self.items
         await wait_until(lambda: len(self.items) >= 1)
         assert not left.done()
-        continue_as_new(self.items, generation + 1)
+        return continue_as_new(self.items, generation + 1)
 
     @handler
     def add(self, item: str) -> int:
