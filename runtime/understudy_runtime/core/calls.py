@@ -302,6 +302,8 @@ def tasks_due(caller: Caller, calls: Calls, now: float) -> Decision:
 
 
 def next_duty(calls: Calls) -> float | None:
+    if not calls.open:
+        return next_stop(calls)
     waiting = {each.call for each in calls.stopping.values() if each.execution == calls.execution}
     times = [0.0 if call.reuse is not None else _duty(call, number in waiting) for number, call in calls.tasks()]
     if (at := stops.next_duty(calls)) is not None:

@@ -9,7 +9,7 @@ from understudy_runtime.core.keys import namespace_of, run_key
 from understudy_runtime.core.messages import Cancel, Decision, Send
 from understudy_runtime.core.program.state import ProgramState
 from understudy_runtime.core.records import AnyRecord
-from understudy_runtime.core.records.calls import CallCancelled, ChildScheduled
+from understudy_runtime.core.records.calls import CallCancelled, ChildScheduled, TaskScheduled
 
 
 def give_up(state: ProgramState, decision: Decision, number: int) -> None:
@@ -42,8 +42,12 @@ def leave_nothing_open(state: ProgramState, decision: Decision) -> None:
 
 
 def _never_began(state: ProgramState, commands: list[AnyRecord], number: int | None = None) -> list[AnyRecord]:
+    """What to note of the tasks among `commands` (or only of call `number`), mostly none."""
+    tasks: list[AnyRecord] = [command for command in commands if type(command) is TaskScheduled]
+    if not tasks:
+        return []
     execution = state.caller.execution
-    return leasing.never_began(execution, commands, number) + calling.never_began(execution, commands, number)
+    return leasing.never_began(execution, tasks, number) + calling.never_began(execution, tasks, number)
 
 
 def let_go(state: ProgramState, decision: Decision, number: int, call: OpenCall) -> None:
