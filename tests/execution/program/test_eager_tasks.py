@@ -237,7 +237,7 @@ def test_an_eager_factory_of_tasks_as_workflow_code_names_them_makes_those_of_th
     async def main() -> tuple[Any, bool]:
         task: Any = factory(asyncio.get_running_loop(), asyncio.sleep(0))
         await task
-        return type(task), bool(task.done())
+        return task.__class__, bool(task.done())
 
     assert outcome(loop, main()) == (EagerRunTask, True)
 
