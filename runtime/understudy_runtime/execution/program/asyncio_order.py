@@ -95,33 +95,40 @@ class _Gathering:
 
     def ended(self, child: asyncio.Future[Any]) -> None:
         self._left -= 1
+        if not child.cancelled() and child.exception() is None:
+            if self._left == 0 and not self._outer.done():
+                self._end()
+            return
+        failure = _failure(child)  # looked at, so that nobody is told that it was never retrieved
         if self._outer.done():
-            _outcome(child)  # so that nobody is told that a failure was never retrieved
-        elif not self._return_exceptions and isinstance(error := _outcome(child), BaseException):
-            self._outer.set_exception(error)
+            return
+        if failure is not None and not self._return_exceptions:
+            self._outer.set_exception(failure)
         elif self._left == 0:
             self._end()
 
     def _end(self) -> None:
-        outcomes = [_outcome(child, failures_only=False) for child in self._children]
         if getattr(self._outer, "_cancel_requested", False):
-            cancelled = _outcome(self._children[-1])
-            self._outer.set_exception(
-                cancelled if isinstance(cancelled, asyncio.CancelledError) else asyncio.CancelledError()
-            )
+            last = self._children[-1]
+            self._outer.set_exception((_failure(last) if last.cancelled() else None) or asyncio.CancelledError())
         else:
-            self._outer.set_result(outcomes)
+            self._outer.set_result([_outcome(child) for child in self._children])
 
 
-def _outcome(done: asyncio.Future[Any], *, failures_only: bool = True) -> Any:
-    """The error it ended with, or (if not `failures_only`) its result; None for a success otherwise."""
+def _outcome(done: asyncio.Future[Any]) -> Any:
+    failure = _failure(done)
+    return done.result() if failure is None else failure
+
+
+def _failure(done: asyncio.Future[Any]) -> BaseException | None:
+    """What it ended with, if that was no result; from then on it counts as looked at."""
+    if not done.cancelled():
+        return done.exception()
     try:
-        result = done.result()
+        done.result()
     except asyncio.CancelledError as cancelled:
         return cancelled
-    except BaseException:
-        return done.exception()
-    return None if failures_only else result
+    return None
 
 
 # --- wait_for
