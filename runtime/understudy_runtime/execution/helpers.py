@@ -8,6 +8,7 @@ submitted what it does just now, whoever it was started by.
 
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,9 @@ from functools import wraps
 from typing import Any
 
 from understudy.context import AttemptContext, current_attempt
+
+_ELSEWHERE: Any = getattr(concurrent.futures, "InterpreterPoolExecutor", ())
+"""Pools of threads in other interpreters, with which no object is shared: an attempt cannot be heard from there."""
 
 
 def install() -> None:
@@ -50,7 +54,7 @@ def _submitting(submit: Callable[..., Future[Any]]) -> Callable[..., Future[Any]
     @wraps(submit)
     def submit_within(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         attempt = current_attempt.get()
-        if attempt is None:
+        if attempt is None or isinstance(self, _ELSEWHERE):
             return submit(self, fn, *args, **kwargs)
         nobodys = current_attempt.set(None)  # threads that this makes the pool start are the pool's
         try:
