@@ -6,6 +6,7 @@ complete jobs could make one up. What protects jobs is who may do that.
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import msgspec
@@ -22,6 +23,7 @@ class _Parts(msgspec.Struct, array_like=True, frozen=True):
     attempt: int
 
 
+_BASE64 = re.compile(r"[A-Za-z0-9_-]*=*")
 _decode = msgspec.json.Decoder(_Parts).decode
 
 
@@ -33,7 +35,7 @@ def completion_token(token: Token) -> str:
 def completed_attempt(token: str) -> Token:
     """The attempt that the token is of (its dispatch is 0); BadRequest if it is no such token."""
     try:
-        parts = _decode(urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        parts = _decode(_bytes_of(token))
     except (ValueError, msgspec.MsgspecError):
         raise BadRequest(
             "this is no completion token; it is `task_info().completion_token` in a job's submit"
@@ -41,6 +43,13 @@ def completed_attempt(token: str) -> Token:
     if not _may_have_jobs(parts.key):
         raise BadRequest(f"this completion token is of {parts.key[:60]!a}, which is neither a run nor an actor")
     return Token(parts.key, parts.execution, parts.call, parts.attempt, 0)
+
+
+def _bytes_of(token: str) -> bytes:
+    """Strictly: the library drops what is no base64, and warns of it since CPython 3.15."""
+    if _BASE64.fullmatch(token) is None:
+        raise ValueError("it is no base64")
+    return urlsafe_b64decode(token + "=" * (-len(token) % 4))
 
 
 def _may_have_jobs(key: str) -> bool:
